@@ -1,0 +1,145 @@
+"""The Rust side of pychat: the hub, the directory and what the hot routes mean.
+
+Everything here may be called from any thread. Methods that return an `Awaitable` must be awaited on a running
+asyncio loop; where nothing has to be waited for, the awaitable is already finished and costs no trip through the loop.
+"""
+
+from collections.abc import Awaitable, Sequence
+from typing import final
+
+__version__: str
+
+class ApiError(Exception):
+    """A request refused by the core; the error table turns it into the HTTP answer as it stands."""
+
+    reply: Reply
+
+@final
+class Reply:
+    """What a hot route answers.
+
+    A poll's reply holds the messages it carries: they leave the session's queue when `commit` is called, and stay
+    first in line for the next poll when the reply is dropped without it.
+    """
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> bytes:
+        """The JSON body, complete."""
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds for the `Retry-After` header; set on every 429 and 503."""
+    def commit(self) -> None:
+        """Says that the transport begins to write this reply. Call it once, with nothing awaited in between."""
+
+@final
+class Identity:
+    """Who a valid token speaks for."""
+
+    @property
+    def user_id(self) -> int: ...
+    @property
+    def username(self) -> str:
+        """The name as it is now, which need not be the one at login."""
+
+@final
+class LoadBatch:
+    """Ids that the directory lacks and that requests are waiting for. Each list holds no id twice, all three together
+    at most 1,000. Dropped unanswered, it counts as `fail()`."""
+
+    @property
+    def user_ids(self) -> list[int]: ...
+    @property
+    def usernames(self) -> list[str]:
+        """Lowercase."""
+    @property
+    def chat_ids(self) -> list[str]: ...
+    def resolve(
+        self,
+        users: Sequence[tuple[int, str, int, int, bool]],
+        chats: Sequence[tuple[str, Sequence[tuple[int, bool]]]],
+    ) -> None:
+        """Answers the batch; what was asked and is not among the rows does not exist.
+
+        Each user is `(id, username, revision, token_generation, deleted)`; each chat `(id, [(user_id, may_post), ...])`.
+        Rows that a later `put_user` or `put_chat` has overtaken are ignored.
+        """
+    def fail(self) -> None:
+        """The database did not answer: the waiting requests get 503."""
+
+@final
+class Core:
+    """The data plane of one server process."""
+
+    def __init__(self, *, signing_key: bytes) -> None:
+        """`signing_key`: the HS256 key, at least 32 bytes.
+
+        Raises:
+            ValueError: the key is shorter.
+        """
+    def apply_settings(
+        self,
+        *,
+        polling_max_size: int,
+        polling_time_sec: int,
+        max_users_amount: int,
+        max_queue_size: int,
+        max_queue_bytes: int,
+        session_idle_timeout_sec: int,
+        max_sessions_amount: int,
+        limiter_is_enabled: bool,
+        limiter_token_refill_amount: int,
+        limiter_max_rps_per_user: int,
+        limiter_idle_timeout_sec: int,
+    ) -> None:
+        """Puts one snapshot of the dynamic config in force, whole, from the next request on. Ranges are the caller's."""
+
+    # The clock
+    def now(self) -> float:
+        """Unix time in seconds by the clock that sessions, limiters and tokens are judged by."""
+    def set_clock_offset(self, offset_sec: float) -> None:
+        """Puts that clock `offset_sec` ahead of the machine's (behind it, when negative)."""
+
+    # The hot routes. `authorization` is the header's value, `None` without one.
+    def send(self, authorization: str | None, body: bytes) -> Awaitable[Reply]:
+        """`POST /v1/messages/send`. Of a body over 16,000 bytes any prefix longer than that will do."""
+    def start(self, authorization: str | None) -> Awaitable[Reply]:
+        """`POST /v1/messages/poll/start`."""
+    def poll(self, authorization: str | None, session_id: str) -> Awaitable[Reply]:
+        """`GET /v1/messages/poll/{session_id}`. Cancelling the wait frees the session for the next poll."""
+    def authenticate(self, authorization: str | None) -> Awaitable[Identity]:
+        """Judges a token for the routes that Python serves.
+
+        Raises (from the awaitable):
+            ApiError: 401 for a token that is not valid now, 503 where the user cannot be looked up.
+        """
+
+    # The directory and its loader
+    def next_load(self) -> Awaitable[LoadBatch]:
+        """Waits until requests lack something; for one consumer at a time."""
+    def put_user(self, user_id: int, username: str, revision: int, token_generation: int, deleted: bool) -> None:
+        """Tells the directory of a committed user row. Rows older than the one known (by `revision`) are ignored.
+        A deleted user's sessions are closed."""
+    def put_chat(self, chat_id: str, members: Sequence[tuple[int, bool]]) -> None:
+        """Tells the directory of a committed chat: its members as `(user_id, may_post)`."""
+
+    def stop(self) -> None:
+        """Begins a planned stop: from now on sends and starts get 503, and parked and new polls answer at once with
+        what waits for them, else empty."""
+
+    # Collecting
+    @property
+    def shard_count(self) -> int: ...
+    def sweep(self, shard: int) -> int:
+        """Closes the idle sessions of one shard and removes empty mailboxes and idle limiters; returns how many
+        sessions it closed. Releases the GIL.
+
+        Raises:
+            IndexError: there is no such shard.
+        """
+    def stats(self) -> dict[str, int]:
+        """Counters and gauges by metric name, as in the HTTP contract ("Monitor")."""
+    def histograms(self) -> dict[str, tuple[list[int], list[int], int]]:
+        """Histograms by metric name: `(bounds, counts, sum)`. A count is a bucket's own, not cumulated; there is one a
+        bound, for the values up to it, and one more for what is above the last."""

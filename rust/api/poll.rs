@@ -1,0 +1,125 @@
+//! `GET /v1/messages/poll/{session_id}`.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::Api;
+use super::refusal::Refusal;
+use super::reply::Reply;
+use crate::hub::session::{ReadError, Reader, Taken};
+use crate::hub::{Micros, whole_seconds};
+
+/// A poll under way: the session's one reader. Dropped at any point (the client went away, say), it lets the next poll
+/// in at once and has taken nothing.
+pub struct Polling {
+    api: Arc<Api>,
+    reader: Option<Reader>,
+    began: Micros,
+}
+
+impl Polling {
+    fn reader(&self) -> &Reader {
+        self.reader.as_ref().expect("there until the drop")
+    }
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        let now = self.api.clock.now();
+        let stats = &self.api.hub.stats;
+        stats.polling_active.down(1);
+        stats.polling_duration_sec.record(whole_seconds(now - self.began));
+        if let Some(reader) = self.reader.take() {
+            reader.finish(now);
+        }
+    }
+}
+
+/// An answered poll whose answer is not being written yet.
+pub struct Polled {
+    polling: Polling,
+    taken: Taken,
+}
+
+impl Polled {
+    /// Takes the answer's messages off the session: to be called when its first byte is about to be written.
+    pub fn commit(self) {
+        let stats = &self.polling.api.hub.stats;
+        let now = self.polling.api.clock.now();
+        self.polling.reader().commit(&self.taken, |message| {
+            stats.queue_wait_latency_sec.record(whole_seconds(now - message.accepted_at()));
+        });
+        stats.batch_size.record(self.taken.messages as u64);
+        stats.sessions_messages_sent.add(self.taken.messages);
+        stats.resync_required.add(usize::from(self.taken.refused > 0));
+    }
+}
+
+impl Api {
+    /// Waits for something to deliver, at most for the polling time, and answers with what is there.
+    pub async fn poll(self: Arc<Self>, authorization: Option<&str>, session_id: &str) -> Reply {
+        self.try_poll(authorization, session_id).await.unwrap_or_else(Reply::from)
+    }
+
+    async fn try_poll(self: Arc<Self>, authorization: Option<&str>, session_id: &str) -> Result<Reply, Refusal> {
+        let began = Instant::now();
+        let user = self.identify(authorization, self.clock.now()).await?;
+        let now = self.clock.now();
+        let id = parse(session_id).ok_or(Refusal::SessionGone)?;
+        let reader = self.hub.read(user.id, &id, now).map_err(|error| match error {
+            ReadError::Busy => Refusal::SessionBusy,
+            ReadError::Gone => Refusal::SessionGone,
+        })?;
+        self.hub.stats.polling_active.up();
+        let polling = Polling { api: Arc::clone(&self), reader: Some(reader), began: now };
+        drop(user);
+        let judged = began.elapsed();
+
+        polling.wait().await;
+
+        let awake = Instant::now();
+        let reply = polling.answer()?;
+        self.hub.stats.polling_overhead_us.record((judged + awake.elapsed()).as_micros() as u64);
+        Ok(reply)
+    }
+}
+
+impl Polling {
+    async fn wait(&self) {
+        let hub = &self.api.hub;
+        let something = poll_fn(|cx| match self.reader().poll_something(cx) {
+            Poll::Pending if hub.is_stopping() => Poll::Ready(()),
+            found => found,
+        });
+        let hold = Duration::from_micros(hub.settings().polling_time.unsigned_abs());
+        // Over the time there is nothing to tell, and the answer is empty.
+        let _ = tokio::time::timeout(hold, something).await;
+    }
+
+    fn answer(self) -> Result<Reply, Refusal> {
+        if self.reader().is_closed() {
+            return Err(Refusal::SessionGone);
+        }
+        let limit = self.api.hub.settings().polling_max_size;
+        let taken = self.reader().gather(limit);
+        let resync: &[u8] = if taken.refused > 0 { b"true" } else { b"false" };
+        let mut body = [br#"{"resync_required":"#, resync, br#","messages":["#].concat();
+        self.reader().for_each(&taken, |message| {
+            body.extend_from_slice(message.json());
+            body.push(b',');
+        });
+        // The comma after the last one.
+        body.truncate(body.len() - usize::from(taken.messages > 0));
+        body.extend_from_slice(b"]}");
+        Ok(Reply::polled(body, Polled { polling: self, taken }))
+    }
+}
+
+/// Session ids are written with hyphens, as `poll/start` gives them; no other spelling is one.
+fn parse(session_id: &str) -> Option<Uuid> {
+    (session_id.len() == 36).then(|| Uuid::try_parse(session_id).ok()).flatten()
+}

@@ -1,0 +1,35 @@
+//! An answer, ready to be written.
+
+use super::poll::Polled;
+
+/// A status and a JSON body. A poll's carries the right to take its messages off the session: dropped without `commit`,
+/// it leaves them first in line for the next poll.
+pub struct Reply {
+    pub status: u16,
+    pub body: Vec<u8>,
+    /// Seconds, for `Retry-After`: on every 429 and 503.
+    pub retry_after: Option<u32>,
+    polled: Option<Polled>,
+}
+
+impl Reply {
+    pub(super) fn json(status: u16, body: Vec<u8>, retry_after: Option<u32>) -> Self {
+        Self { status, body, retry_after, polled: None }
+    }
+
+    pub(super) fn polled(body: Vec<u8>, polled: Polled) -> Self {
+        Self { polled: Some(polled), ..Self::json(200, body, None) }
+    }
+
+    /// Takes off what `commit` needs, for whoever keeps the rest longer.
+    pub fn take_polled(&mut self) -> Option<Polled> {
+        self.polled.take()
+    }
+
+    /// To be called when the first byte is about to be written.
+    pub fn commit(&mut self) {
+        if let Some(polled) = self.polled.take() {
+            polled.commit();
+        }
+    }
+}

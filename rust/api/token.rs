@@ -1,0 +1,120 @@
+//! The one judge of access tokens.
+//!
+//! What it accepts, PyJWT accepts too (a property test holds them together), and it is the stricter of the two:
+//! exactly the header and claims that pychat issues, each of its exact type, base64 without padding, no leeway.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde::Deserialize;
+
+use crate::hub::{Micros, UserId};
+
+pub const ISSUER: &str = "realtime-chat";
+/// RFC 7518, 3.2: a key at least as long as the hash.
+const SHORTEST_KEY: usize = 32;
+/// pychat's own tokens have about 300 bytes; a longer text is none of them.
+const LONGEST_TOKEN: usize = 1_024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    Missing,
+    NotBearer,
+    Invalid,
+    Expired,
+    /// From before the last change of the password.
+    Revoked,
+}
+
+impl TokenError {
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Missing => "The Authorization header is missing",
+            Self::NotBearer => "The Authorization header is not of the form 'Bearer <token>'",
+            Self::Invalid => "Invalid token",
+            Self::Expired => "The token has expired",
+            Self::Revoked => "The token was revoked",
+        }
+    }
+}
+
+/// What a good token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    pub user: UserId,
+    pub generation: i32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct KeyTooShort;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header<'a> {
+    alg: &'a str,
+    #[serde(rename = "typ")]
+    _type: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims<'a> {
+    iss: &'a str,
+    id: UserId,
+    #[serde(rename = "jti")]
+    _token_id: &'a str,
+    iat: i64,
+    exp: i64,
+    #[serde(rename = "gen")]
+    generation: i32,
+}
+
+pub struct Verifier {
+    key: DecodingKey,
+}
+
+impl Verifier {
+    pub fn new(key: &[u8]) -> Result<Self, KeyTooShort> {
+        if key.len() < SHORTEST_KEY {
+            return Err(KeyTooShort);
+        }
+        Ok(Self { key: DecodingKey::from_secret(key) })
+    }
+
+    /// Judges an `Authorization` header's token at `now`. Whether its user exists and has not changed the password since
+    /// is for the directory to say.
+    pub fn verify(&self, authorization: Option<&str>, now: Micros) -> Result<Token, TokenError> {
+        let (scheme, token) =
+            authorization.ok_or(TokenError::Missing)?.trim().split_once(' ').ok_or(TokenError::NotBearer)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(TokenError::NotBearer);
+        }
+        let token = token.trim_start();
+        if token.len() > LONGEST_TOKEN {
+            return Err(TokenError::Invalid);
+        }
+        self.judge(token, now)
+    }
+
+    fn judge(&self, token: &str, now: Micros) -> Result<Token, TokenError> {
+        let invalid = TokenError::Invalid;
+        let (signed, signature) = token.rsplit_once('.').ok_or(invalid)?;
+        let (header, claims) = signed.split_once('.').ok_or(invalid)?;
+        // jsonwebtoken compares in constant time.
+        if !crypto::verify(signature, signed.as_bytes(), &self.key, Algorithm::HS256).unwrap_or(false) {
+            return Err(invalid);
+        }
+        let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| invalid)?;
+        let header: Header = serde_json::from_slice(&header).map_err(|_| invalid)?;
+        let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| invalid)?;
+        let claims: Claims = serde_json::from_slice(&claims).map_err(|_| invalid)?;
+        let now = now.div_euclid(1_000_000);
+        if header.alg != "HS256" || claims.iss != ISSUER || claims.iat > now {
+            return Err(invalid);
+        }
+        if claims.exp <= now {
+            return Err(TokenError::Expired);
+        }
+        Ok(Token { user: claims.id, generation: claims.generation })
+    }
+}

@@ -1,0 +1,213 @@
+//! Who is online and what waits for them. Knows no HTTP and no database; time is passed in, in microseconds.
+
+pub mod directory;
+pub mod limiter;
+mod lookup;
+pub mod mailbox;
+pub mod message;
+pub mod session;
+pub mod settings;
+pub mod stats;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use uuid::Uuid;
+
+pub use lookup::Unavailable;
+
+use crate::structures::{InsertError, ShardedMap};
+use directory::Directory;
+use limiter::Limiter;
+use mailbox::{Delivery, Mailbox};
+use message::SharedMessage;
+use session::{ReadError, Reader, Session, SessionId};
+use settings::Settings;
+use stats::Stats;
+
+/// Microseconds since the Unix epoch.
+pub type Micros = i64;
+pub type UserId = i64;
+
+/// Few enough to sweep quickly, enough that two cores seldom meet in one: 64 shards, 128 bytes of lock each.
+const SHARDS: usize = 64;
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The user has `max_sessions_amount` sessions.
+    TooManySessions,
+    /// `max_users_amount` users are online.
+    TooManyUsers,
+}
+
+/// Everything of one serving process that must be known to move a message.
+pub struct Hub {
+    pub directory: Directory,
+    pub limiter: Limiter,
+    pub stats: Stats,
+    mailboxes: ShardedMap<UserId, Arc<Mailbox>>,
+    /// Mailboxes there are: kept beside the map so that its bound holds over all shards.
+    online: AtomicUsize,
+    settings: ArcSwap<Settings>,
+    stopping: AtomicBool,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            directory: Directory::default(),
+            limiter: Limiter::new(SHARDS),
+            stats: Stats::default(),
+            mailboxes: ShardedMap::new(SHARDS),
+            online: AtomicUsize::new(0),
+            settings: ArcSwap::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Hub {
+    /// The settings in force now; the snapshot stays as it is.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    pub fn apply(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Opens a session for the user. Decided under the lock of the mailbox's shard: a mailbox that is found empty and
+    /// removed cannot be given a session at the same instant.
+    pub fn open(&self, user: UserId, now: Micros) -> Result<Arc<Session>, OpenError> {
+        let settings = self.settings();
+        if settings.max_sessions_amount == 0 {
+            return Err(OpenError::TooManySessions);
+        }
+        loop {
+            let session = Arc::new(Session::new(Uuid::new_v4(), now));
+            let opened = self.mailboxes.get_or_try_insert_with(
+                user,
+                || self.reserve_place(&settings).then(Arc::default).ok_or(OpenError::TooManyUsers),
+                |mailbox: &Arc<Mailbox>| mailbox.open(Arc::clone(&session), &settings),
+            )?;
+            match opened {
+                Ok(()) => {
+                    self.stats.sessions_opened.up();
+                    return Ok(session);
+                }
+                Err(InsertError::Full) => return Err(OpenError::TooManySessions),
+                // The same random id twice: once in 10^36 or so; draw again.
+                Err(InsertError::Exists) => {}
+            }
+        }
+    }
+
+    fn reserve_place(&self, settings: &Settings) -> bool {
+        let next = |online| (online < settings.max_users_amount).then_some(online + 1);
+        self.online.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+
+    /// Becomes the reader of a session of this user's.
+    pub fn read(&self, user: UserId, session: &SessionId, now: Micros) -> Result<Reader, ReadError> {
+        let mailbox = self.mailboxes.get(&user).ok_or(ReadError::Gone)?;
+        mailbox.session(session).ok_or(ReadError::Gone)?.read(now)
+    }
+
+    /// Whether the user has a session.
+    pub fn is_online(&self, user: UserId) -> bool {
+        self.mailboxes.read(&user, |mailbox| !mailbox.is_empty()).unwrap_or(false)
+    }
+
+    /// Puts the message into every session of every one of these users.
+    pub fn deliver(&self, message: &SharedMessage, users: impl IntoIterator<Item = UserId>) -> Delivery {
+        let settings = self.settings.load();
+        let mut total = Delivery::default();
+        for user in users {
+            match self.mailboxes.get(&user) {
+                Some(mailbox) => total += mailbox.deliver(message, &settings),
+                None => self.stats.send_dropped_offline.add(1),
+            }
+        }
+        self.stats.send_successful.add(total.accepted);
+        self.stats.send_dropped_overflow.add(total.refused);
+        total
+    }
+
+    /// Closes all sessions of one user.
+    pub fn close_user(&self, user: UserId, now: Micros) {
+        if let Some(mailbox) = self.mailboxes.get(&user) {
+            self.count_closed(&mailbox.close_all(), now);
+            self.remove_if_empty(user);
+        }
+    }
+
+    /// Closes one shard's idle sessions, removes its empty mailboxes and idle limiters; returns how many sessions it
+    /// closed.
+    ///
+    /// # Panics
+    /// There is no such shard.
+    pub fn sweep(&self, shard: usize, now: Micros) -> usize {
+        let settings = self.settings();
+        let timeout = settings.session_idle_timeout;
+        let mut closed = 0;
+        let candidates = self.mailboxes.collect(shard, |user, mailbox| {
+            (mailbox.is_empty() || mailbox.has_idle(now, timeout)).then(|| (*user, Arc::clone(mailbox)))
+        });
+        for (user, mailbox) in candidates {
+            let sessions = mailbox.close_idle(now, timeout);
+            closed += sessions.len();
+            self.count_closed(&sessions, now);
+            self.remove_if_empty(user);
+        }
+        self.stats.limiter_removed.add(self.limiter.sweep(shard, now, &settings.limiter));
+        closed
+    }
+
+    fn count_closed(&self, sessions: &[Arc<Session>], now: Micros) {
+        self.stats.sessions_opened.down(sessions.len());
+        self.stats.sessions_removed.add(sessions.len());
+        for session in sessions {
+            self.stats.sessions_lifetime_sec.record(whole_seconds(now - session.opened_at()));
+        }
+    }
+
+    fn remove_if_empty(&self, user: UserId) {
+        if self.mailboxes.remove_if(&user, |mailbox| mailbox.is_empty()).is_some() {
+            self.online.fetch_sub(1, Ordering::Relaxed);
+            self.stats.mailbox_removed.add(1);
+        }
+    }
+
+    pub fn shard_count(&self) -> usize {
+        self.mailboxes.shard_count()
+    }
+
+    /// Users online.
+    pub fn online(&self) -> usize {
+        self.online.load(Ordering::Relaxed)
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// From now on nothing new begins, and parked reads end. The flag is raised before the wakes, and a reader registers
+    /// its waker before it looks at the flag, so none sleeps on.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for shard in 0..self.mailboxes.shard_count() {
+            for mailbox in self.mailboxes.collect(shard, |_, mailbox| Some(Arc::clone(mailbox))) {
+                mailbox.wake_all();
+            }
+        }
+    }
+}
+
+/// For the histograms in seconds; a clock that was set back counts as none passed.
+pub fn whole_seconds(elapsed: Micros) -> u64 {
+    u64::try_from(elapsed / 1_000_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

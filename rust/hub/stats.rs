@@ -1,0 +1,146 @@
+//! What the hub counts, under the names that the monitor shows. Atomics only: counting never waits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, amount: usize) {
+        self.0.fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Goes up and down. `Relaxed`: read by people only.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub fn up(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn down(&self, amount: usize) {
+        self.0.fetch_sub(amount as u64, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts values by bucket; a value belongs to the first bucket whose bound is not below it, else to the last one.
+#[derive(Debug)]
+pub struct Histogram {
+    bounds: &'static [u64],
+    buckets: Box<[AtomicU64]>,
+    sum: AtomicU64,
+}
+
+/// A histogram's content, bucket by bucket and not yet cumulated.
+pub struct HistogramSnapshot {
+    pub bounds: &'static [u64],
+    /// One count a bound and one for what is above the last.
+    pub counts: Vec<u64>,
+    pub sum: u64,
+}
+
+impl Histogram {
+    fn new(bounds: &'static [u64]) -> Self {
+        Self { bounds, buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(), sum: AtomicU64::new(0) }
+    }
+
+    pub fn record(&self, value: u64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(value, Ordering::Relaxed);
+    }
+
+    pub fn snapshot(&self) -> HistogramSnapshot {
+        HistogramSnapshot {
+            bounds: self.bounds,
+            counts: self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect(),
+            sum: self.sum.load(Ordering::Relaxed),
+        }
+    }
+}
+
+macro_rules! stats {
+    (counters { $($counter:ident: $counter_name:literal,)* } gauges { $($gauge:ident: $gauge_name:literal,)* }
+     histograms { $($histogram:ident: $histogram_name:literal $bounds:expr,)* }) => {
+        /// Field by field the metrics of the HTTP contract ("Monitor") that grow as things happen.
+        #[derive(Debug)]
+        pub struct Stats {
+            $(pub $counter: Counter,)*
+            $(pub $gauge: Gauge,)*
+            $(pub $histogram: Histogram,)*
+        }
+
+        impl Default for Stats {
+            fn default() -> Self {
+                Self {
+                    $($counter: Counter::default(),)*
+                    $($gauge: Gauge::default(),)*
+                    $($histogram: Histogram::new($bounds),)*
+                }
+            }
+        }
+
+        impl Stats {
+            /// Counters and gauges by metric name.
+            pub fn numbers(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($counter_name, self.$counter.get()),)* $(($gauge_name, self.$gauge.get()),)*]
+            }
+
+            /// Histograms by metric name.
+            pub fn histograms(&self) -> Vec<(&'static str, HistogramSnapshot)> {
+                vec![$(($histogram_name, self.$histogram.snapshot()),)*]
+            }
+        }
+    };
+}
+
+stats! {
+    counters {
+        send_successful: "chat_send_successful_total",
+        send_dropped_overflow: "chat_send_dropped_overflow_total",
+        send_dropped_offline: "chat_send_dropped_offline_total",
+        resync_required: "chat_messages_resync_required_total",
+        sessions_removed: "chat_sessions_removed_total",
+        sessions_messages_sent: "chat_sessions_messages_sent_total",
+        mailbox_removed: "chat_mailbox_removed_total",
+        limiter_removed: "chat_limiter_removed_total",
+        limiter_rejected: "chat_limiter_rejected_total",
+    }
+    gauges {
+        polling_active: "chat_messages_polling_active_current",
+        sessions_opened: "chat_sessions_opened_current",
+    }
+    histograms {
+        polling_duration_sec: "chat_messages_polling_duration_sec_hist" &[1, 2, 5, 10, 90, 180],
+        queue_wait_latency_sec: "chat_messages_queue_wait_latency_sec_hist" &[1, 3, 5, 10, 15, 50, 100, 150, 200],
+        send_overhead_us: "chat_messages_send_overhead_us_hist" &[1, 100, 500, 1_000, 5_000],
+        polling_overhead_us: "chat_messages_polling_overhead_us_hist" &[1, 500, 700, 1_000, 5_000, 10_000, 100_000],
+        batch_size: "chat_messages_batch_size_hist" &[1, 5, 10, 20, 50, 70, 100],
+        sessions_lifetime_sec: "chat_sessions_lifetime_sec_hist" &[1, 10, 50, 100, 500, 1_000, 10_000],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_on_the_bound_belongs_below_it() {
+        let histogram = Histogram::new(&[1, 5]);
+        for value in [0, 1, 2, 5, 6, 7] {
+            histogram.record(value);
+        }
+        let snapshot = histogram.snapshot();
+        assert_eq!((snapshot.counts, snapshot.sum), (vec![2, 2, 2], 21));
+    }
+}

@@ -1,0 +1,170 @@
+//! The class `Core`.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::awaitable::awaitable;
+use super::load::{self, LoadBatch, MemberRow};
+use super::reply::Answer;
+use crate::api::Api;
+use crate::api::token::{KeyTooShort, Verifier};
+use crate::hub::settings::{LimiterSettings, Settings};
+use crate::hub::{Micros, UserId};
+
+const SECOND: Micros = 1_000_000;
+
+#[pyclass(frozen, module = "pychat._core")]
+pub struct Core {
+    api: Arc<Api>,
+}
+
+#[pyclass(frozen, get_all, module = "pychat._core")]
+pub struct Identity {
+    user_id: UserId,
+    username: String,
+}
+
+#[pymethods]
+impl Core {
+    #[new]
+    #[pyo3(signature = (*, signing_key))]
+    fn new(signing_key: &[u8]) -> PyResult<Self> {
+        let verifier = Verifier::new(signing_key)
+            .map_err(|KeyTooShort| PyValueError::new_err("signing_key must have at least 32 bytes"))?;
+        Ok(Self { api: Arc::new(Api::new(verifier)) })
+    }
+
+    #[pyo3(signature = (*, polling_max_size, polling_time_sec, max_users_amount, max_queue_size, max_queue_bytes,
+        session_idle_timeout_sec, max_sessions_amount, limiter_is_enabled, limiter_token_refill_amount,
+        limiter_max_rps_per_user, limiter_idle_timeout_sec))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword a setting")]
+    fn apply_settings(
+        &self,
+        polling_max_size: usize,
+        polling_time_sec: u32,
+        max_users_amount: usize,
+        max_queue_size: usize,
+        max_queue_bytes: usize,
+        session_idle_timeout_sec: u32,
+        max_sessions_amount: usize,
+        limiter_is_enabled: bool,
+        limiter_token_refill_amount: u32,
+        limiter_max_rps_per_user: u32,
+        limiter_idle_timeout_sec: u32,
+    ) {
+        let seconds = |seconds: u32| Micros::from(seconds) * SECOND;
+        self.api.hub.apply(Settings {
+            polling_max_size,
+            polling_time: seconds(polling_time_sec),
+            max_users_amount,
+            max_queue_size,
+            max_queue_bytes,
+            session_idle_timeout: seconds(session_idle_timeout_sec),
+            max_sessions_amount,
+            limiter: LimiterSettings {
+                is_enabled: limiter_is_enabled,
+                refill: limiter_token_refill_amount,
+                burst: limiter_max_rps_per_user,
+                idle_timeout: seconds(limiter_idle_timeout_sec),
+            },
+        });
+    }
+
+    fn now(&self) -> f64 {
+        self.api.clock.now() as f64 / SECOND as f64
+    }
+
+    fn set_clock_offset(&self, offset_sec: f64) {
+        self.api.clock.set_offset((offset_sec * SECOND as f64) as Micros);
+    }
+
+    #[pyo3(signature = (authorization, body))]
+    fn send<'py>(&self, py: Python<'py>, authorization: Option<String>, body: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        let (api, body) = (Arc::clone(&self.api), body.to_vec());
+        awaitable(py, async move { Ok(Answer(api.send(authorization.as_deref(), &body).await)) })
+    }
+
+    #[pyo3(signature = (authorization))]
+    fn start<'py>(&self, py: Python<'py>, authorization: Option<String>) -> PyResult<Bound<'py, PyAny>> {
+        let api = Arc::clone(&self.api);
+        awaitable(py, async move { Ok(Answer(api.start(authorization.as_deref()).await)) })
+    }
+
+    #[pyo3(signature = (authorization, session_id))]
+    fn poll<'py>(
+        &self,
+        py: Python<'py>,
+        authorization: Option<String>,
+        session_id: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let api = Arc::clone(&self.api);
+        awaitable(py, async move { Ok(Answer(api.poll(authorization.as_deref(), &session_id).await)) })
+    }
+
+    #[pyo3(signature = (authorization))]
+    fn authenticate<'py>(&self, py: Python<'py>, authorization: Option<String>) -> PyResult<Bound<'py, PyAny>> {
+        let api = Arc::clone(&self.api);
+        awaitable(py, async move {
+            let user = api.identify(authorization.as_deref(), api.clock.now()).await?;
+            Ok(Identity { user_id: user.id, username: user.username.to_string() })
+        })
+    }
+
+    fn next_load<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let api = Arc::clone(&self.api);
+        awaitable(py, async move {
+            let batch = api.hub.directory.next_batch().await;
+            Ok(LoadBatch::new(Arc::clone(&api), batch))
+        })
+    }
+
+    fn put_user(&self, user_id: UserId, username: String, revision: i32, token_generation: i32, deleted: bool) {
+        self.api.hub.directory.put_user(load::user((user_id, username, revision, token_generation, deleted)));
+        if deleted {
+            self.api.hub.close_user(user_id, self.api.clock.now());
+        }
+    }
+
+    fn put_chat(&self, chat_id: String, members: Vec<MemberRow>) {
+        self.api.hub.directory.put_chat(chat_id.into(), load::chat(members));
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.api.hub.stop());
+    }
+
+    #[getter]
+    fn shard_count(&self) -> usize {
+        self.api.hub.shard_count()
+    }
+
+    fn sweep(&self, py: Python<'_>, shard: usize) -> PyResult<usize> {
+        let hub = &self.api.hub;
+        if shard >= hub.shard_count() {
+            return Err(PyIndexError::new_err(format!("shards are 0 to {}", hub.shard_count() - 1)));
+        }
+        Ok(py.detach(|| hub.sweep(shard, self.api.clock.now())))
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let hub = &self.api.hub;
+        let stats = PyDict::new(py);
+        for (name, value) in hub.stats.numbers() {
+            stats.set_item(name, value)?;
+        }
+        stats.set_item("chat_mailbox_opened_current", hub.online())?;
+        stats.set_item("chat_limiter_opened_current", hub.limiter.len())?;
+        Ok(stats)
+    }
+
+    fn histograms<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let histograms = PyDict::new(py);
+        for (name, content) in self.api.hub.stats.histograms() {
+            histograms.set_item(name, (content.bounds.to_vec(), content.counts, content.sum))?;
+        }
+        Ok(histograms)
+    }
+}

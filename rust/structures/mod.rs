@@ -1,0 +1,9 @@
+//! Concurrent building blocks that know nothing of chat.
+
+mod mpsc_queue;
+mod rcu_map;
+mod sharded_map;
+
+pub use mpsc_queue::{Full, MpscQueue};
+pub use rcu_map::{InsertError, RcuMap};
+pub use sharded_map::ShardedMap;
