@@ -82,7 +82,7 @@ impl Limiter {
     }
 
     /// Buckets there are: a gauge.
-    pub fn len(&self) -> usize {
+    pub fn bucket_count(&self) -> usize {
         self.buckets.len()
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         }
         assert_eq!(limiter.sweep(0, 6 * SECOND, &settings), 0, "idle, but six of ten tokens are still missing four");
         assert_eq!(limiter.sweep(0, 10 * SECOND, &settings), 1);
-        assert_eq!(limiter.len(), 0);
+        assert_eq!(limiter.bucket_count(), 0);
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Core {
             stats.set_item(name, value)?;
         }
         stats.set_item("chat_mailbox_opened_current", hub.online())?;
-        stats.set_item("chat_limiter_opened_current", hub.limiter.len())?;
+        stats.set_item("chat_limiter_opened_current", hub.limiter.bucket_count())?;
         Ok(stats)
     }
 
