@@ -5,3 +5,4 @@ pub mod api;
 pub mod hub;
 mod python;
 pub mod structures;
+mod sync;
