@@ -19,13 +19,13 @@ pub const MAX_BODY: usize = 16_000;
 
 /// What a body asks for, with fields present and of the right type.
 #[derive(Debug, PartialEq, Eq)]
-struct Order<'a> {
-    to: Target<'a>,
-    payload: Cow<'a, str>,
+pub(super) struct Order<'a> {
+    pub to: Target<'a>,
+    pub payload: Cow<'a, str>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Target<'a> {
+pub(super) enum Target<'a> {
     Chat(Cow<'a, str>),
     /// The older dialect.
     Recipient(Cow<'a, str>),
@@ -89,7 +89,11 @@ fn accepted() -> Reply {
     Reply::json(202, b"null".to_vec(), None)
 }
 
-fn decode(body: &[u8]) -> Result<Order<'_>, Refusal> {
+pub(super) fn decode(body: &[u8]) -> Result<Order<'_>, Refusal> {
+    // An array would do for serde, as a struct without its names.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Refusal::NotJson);
+    }
     let Envelope { message } = serde_json::from_slice(body).map_err(|_| Refusal::NotJson)?;
     let message = match message {
         MessageField::Object(message) => message,
