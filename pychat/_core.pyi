@@ -143,3 +143,48 @@ class Core:
     def histograms(self) -> dict[str, tuple[list[int], list[int], int]]:
         """Histograms by metric name: `(bounds, counts, sum)`. A count is a bucket's own, not cumulated; there is one a
         bound, for the values up to it, and one more for what is above the last."""
+
+@final
+class Edge:
+    """The native HTTP front of one `Core`: it answers the hot routes itself and passes everything else to the
+    application on a Unix socket."""
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        listen: str,
+        monitor: str,
+        upstream: str,
+        threads: int,
+        max_connections: int,
+        max_connections_per_address: int,
+        trusted_proxies: Sequence[str],
+    ) -> None:
+        """Binds both addresses (`host:port`, IP addresses; port 0 picks one) and begins to serve.
+
+        Args:
+            core: whose routes it serves.
+            listen: where the public comes in.
+            monitor: where operators come in.
+            upstream: path of the application's Unix socket.
+            threads: 0 for one a core.
+            max_connections: open public connections, in total.
+            max_connections_per_address: and by client address.
+            trusted_proxies: IP addresses whose `X-Forwarded-For` and `X-Request-Id` are believed.
+
+        Raises:
+            ValueError: something is not an IP address.
+            OSError: an address cannot be bound.
+        """
+    @property
+    def listen(self) -> str:
+        """Where it really listens."""
+    @property
+    def monitor(self) -> str: ...
+    def drain(self) -> None:
+        """Takes no new public connections and lets those that are open end with the request they are in."""
+    def close(self) -> None:
+        """Ends every connection and waits for the threads. Releases the GIL."""
+    def stats(self) -> dict[str, int]:
+        """Open connections, and what was turned away by reason."""

@@ -18,6 +18,7 @@ pub use clock::Clock;
 pub use poll::Polled;
 pub use refusal::Refusal;
 pub use reply::Reply;
+pub use send::MAX_BODY;
 
 use crate::hub::{Hub, Unavailable};
 use token::Verifier;

@@ -35,6 +35,10 @@ pub enum Refusal {
     SessionBusy,
     SessionGone,
     Unavailable,
+    /// The application behind the edge does not answer.
+    ApplicationUnavailable,
+    /// The client's address has as many connections as it may.
+    TooManyConnections,
     Stopping,
 }
 
@@ -44,9 +48,9 @@ const RETRY_AFTER: u32 = 1;
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         use Refusal::{
-            BodyTooLarge, Fields, MayNotPost, NoSuchChat, NoSuchRecipient, NoSuchUser, NotJson, OverRate,
-            RecipientFull, RecipientOffline, SessionBusy, SessionGone, Stopping, Token, TooManySessions, TooManyUsers,
-            Unavailable,
+            ApplicationUnavailable, BodyTooLarge, Fields, MayNotPost, NoSuchChat, NoSuchRecipient, NoSuchUser, NotJson,
+            OverRate, RecipientFull, RecipientOffline, SessionBusy, SessionGone, Stopping, Token, TooManyConnections,
+            TooManySessions, TooManyUsers, Unavailable,
         };
         let (status, message, errors, retry_after) = match refusal {
             Token(why) => (401, why.sentence(), None, None),
@@ -65,6 +69,8 @@ impl From<Refusal> for Reply {
             SessionBusy => (409, "This session is being polled already", None, None),
             SessionGone => (410, "There is no such session", None, None),
             Unavailable => (503, "The database does not answer", None, Some(RETRY_AFTER)),
+            ApplicationUnavailable => (503, "The application does not answer", None, Some(RETRY_AFTER)),
+            TooManyConnections => (503, "Too many connections", None, Some(RETRY_AFTER)),
             Stopping => (503, "The server is stopping", None, Some(RETRY_AFTER)),
         };
         Self::refusal(status, message, errors, retry_after)

@@ -21,6 +21,12 @@ pub struct Core {
     api: Arc<Api>,
 }
 
+impl Core {
+    pub fn api(&self) -> Arc<Api> {
+        Arc::clone(&self.api)
+    }
+}
+
 #[pyclass(frozen, get_all, module = "pychat._core")]
 pub struct Identity {
     user_id: UserId,
