@@ -23,7 +23,7 @@ help: ## list the targets
 
 .PHONY: run
 run: build ## start the server on http://127.0.0.1:8080 (Ctrl+C stops it)
-	@exec $(BIN)/pychat serve
+	@exec $(BIN)/pychat serve --config configs/pychat.toml
 
 .PHONY: build
 build: $(BUILT) ## make .venv with all dependencies and the Rust extension in it

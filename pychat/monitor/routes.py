@@ -30,7 +30,10 @@ async def show_live() -> StateAnswer:
 )
 async def show_ready(request: AnyRequest) -> StateAnswer:
     """Whether the server may get traffic."""
-    if not await services_of(request.scope).database.ready():
+    services = services_of(request.scope)
+    if services.core.is_stopping:
+        raise Refused(503, "Not ready: the server is stopping")
+    if not await services.database.ready():
         raise Refused(503, "Not ready: the database does not answer")
     return StateAnswer("ready")
 

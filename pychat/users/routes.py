@@ -1,11 +1,15 @@
 """`/v1/users`: the accounts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import NoneType
 
 from asyncpg import Record
 from litestar import Response, delete, get, patch, post
 from msgspec import UNSET
 
+from pychat._core import Identity
+from pychat.database.pool import DatabaseUnavailable
 from pychat.docs.doc import Doc
 from pychat.errors import Refused
 from pychat.requests import AnyRequest, RuleBroken, parse_fields, read_body
@@ -126,14 +130,15 @@ async def change_profile(request: AnyRequest) -> ChangeAnswer:
         return ChangeAnswer(caller.username)
     password_hash = change.password if change.password is UNSET else await services.passwords.hash(change.password)
     try:
-        row = await store.update(
-            services.database,
-            caller.user_id,
-            username=change.username,
-            password_hash=password_hash,
-            display_name=change.display_name,
-            biography=change.biography,
-        )
+        with _outcome_may_be_unknown(services, caller):
+            row = await store.update(
+                services.database,
+                caller.user_id,
+                username=change.username,
+                password_hash=password_hash,
+                display_name=change.display_name,
+                biography=change.biography,
+            )
     except store.NameTaken:
         raise _name_taken() from None
     if row is None:
@@ -156,7 +161,9 @@ async def delete_account(request: AnyRequest) -> Response[bytes]:
         raise _no_such_user()
     if name.lower() != caller.username:
         raise _not_yours()
-    _publish(services, await store.delete(services.database, caller.user_id), deleted=True)
+    with _outcome_may_be_unknown(services, caller):
+        row = await store.delete(services.database, caller.user_id)
+    _publish(services, row, deleted=True)
     return Response(b"null", media_type="application/json")
 
 
@@ -164,6 +171,16 @@ def _name_in_path(request: AnyRequest) -> str:
     """The username that the path ends in, as it was sent; empty for `/v1/users/`."""
     path = request.scope["path"]
     return "" if path == "/v1/users" else path.rpartition("/")[2]
+
+
+@contextmanager
+def _outcome_may_be_unknown(services: Services, caller: Identity) -> Iterator[None]:
+    """Around a change of one's account: the database may go away after the commit and before it says so."""
+    try:
+        yield
+    except DatabaseUnavailable:
+        services.core.forget_user(caller.user_id)
+        raise
 
 
 def _publish(services: Services, row: Record, deleted: bool = False) -> None:

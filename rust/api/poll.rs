@@ -13,12 +13,17 @@ use super::reply::Reply;
 use crate::hub::session::{ReadError, Reader, Taken};
 use crate::hub::{Micros, whole_seconds};
 
+/// Seconds over which clients come back after a planned stop: a restart takes two or three.
+const RETRY_SPREAD: u32 = 5;
+
 /// A poll under way: the session's one reader. Dropped at any point (the client went away, say), it lets the next poll
 /// in at once and has taken nothing.
 pub struct Polling {
     api: Arc<Api>,
     reader: Option<Reader>,
     began: Micros,
+    /// The session's own share of randomness, out of its id.
+    jitter: u32,
 }
 
 impl Polling {
@@ -75,7 +80,7 @@ impl Api {
             ReadError::Gone => Refusal::SessionGone,
         })?;
         self.hub.stats.polling_active.up();
-        let polling = Polling { api: Arc::clone(&self), reader: Some(reader), began: now };
+        let polling = Polling { api: Arc::clone(&self), reader: Some(reader), began: now, jitter: id.as_fields().0 };
         drop(user);
         let judged = began.elapsed();
 
@@ -115,7 +120,9 @@ impl Polling {
         // The comma after the last one.
         body.truncate(body.len() - usize::from(taken.messages > 0));
         body.extend_from_slice(b"]}");
-        Ok(Reply::polled(body, Polled { polling: self, taken }))
+        // At a stop all come back to the successor; not all at once.
+        let retry_after = (self.api.hub.is_stopping() && taken.messages == 0).then(|| 1 + self.jitter % RETRY_SPREAD);
+        Ok(Reply::polled(body, retry_after, Polled { polling: self, taken }))
     }
 }
 

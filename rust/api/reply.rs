@@ -7,7 +7,7 @@ use super::poll::Polled;
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
-    /// Seconds, for `Retry-After`: on every 429 and 503.
+    /// Seconds, for `Retry-After`: on every 429 and 503, and where a stop ended a poll.
     pub retry_after: Option<u32>,
     polled: Option<Polled>,
 }
@@ -17,8 +17,8 @@ impl Reply {
         Self { status, body, retry_after, polled: None }
     }
 
-    pub(super) fn polled(body: Vec<u8>, polled: Polled) -> Self {
-        Self { polled: Some(polled), ..Self::json(200, body, None) }
+    pub(super) fn polled(body: Vec<u8>, retry_after: Option<u32>, polled: Polled) -> Self {
+        Self { polled: Some(polled), ..Self::json(200, body, retry_after) }
     }
 
     /// Takes off what `commit` needs, for whoever keeps the rest longer.

@@ -277,13 +277,16 @@ async fn a_stop_ends_parked_polls_and_refuses_what_is_new() {
     let bob = opened(&api, 2).await;
     let parked = tokio::spawn({
         let (api, bob) = (Arc::clone(&api), bob.clone());
-        async move { Arc::clone(&api).poll(Some(&of(2)), &bob).await.status }
+        async move { Arc::clone(&api).poll(Some(&of(2)), &bob).await }
     });
     while api.hub.stats.polling_active.get() == 0 {
         tokio::task::yield_now().await;
     }
     api.hub.stop();
-    assert_eq!(parked.await.unwrap(), 200);
+    let ended = parked.await.unwrap();
+    assert_eq!(ended.status, 200);
+    assert!(ended.retry_after.is_some_and(|seconds| (1..=5).contains(&seconds)));
+    drop(ended);
     assert_eq!(polled(&api, 2, &bob).await["messages"], json!([]), "at once");
     assert_eq!(sent(&api, &to_chat("hi")).await.0, 503);
     assert_eq!(api.start(Some(&of(1))).await.status, 503);

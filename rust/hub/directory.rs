@@ -183,6 +183,11 @@ impl Directory {
         self.users.put(user.id, Arc::new(user), |known| known.revision > revision);
     }
 
+    /// Has the user loaded again by the next who asks: it is not known whether a change was committed.
+    pub fn forget_user(&self, id: UserId) {
+        self.users.forget(&id);
+    }
+
     /// Stores a committed chat.
     pub fn put_chat(&self, id: Box<str>, chat: Chat) {
         self.chats.put(id, Arc::new(chat), |_| false);

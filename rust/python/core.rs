@@ -134,12 +134,21 @@ impl Core {
         }
     }
 
+    fn forget_user(&self, user_id: UserId) {
+        self.api.hub.directory.forget_user(user_id);
+    }
+
     fn put_chat(&self, chat_id: String, members: Vec<MemberRow>) {
         self.api.hub.directory.put_chat(chat_id.into(), load::chat(members));
     }
 
     fn stop(&self, py: Python<'_>) {
         py.detach(|| self.api.hub.stop());
+    }
+
+    #[getter]
+    fn is_stopping(&self) -> bool {
+        self.api.hub.is_stopping()
     }
 
     #[getter]

@@ -16,10 +16,12 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_the_example_file_holds_every_key_and_its_default() -> None:
-    example, defaults = load_settings(EXAMPLE, {}), load_settings(None, {})
+    # The file names the file beside it, which holds the defaults (tests/dynconf).
+    beside = {"PYCHAT_DYNAMIC_CONFIG__FALLBACK": str(EXAMPLE.parent / "dynamic_config.json")}
+    example, defaults = load_settings(EXAMPLE, {}), load_settings(None, beside)
     assert example.settings == defaults.settings
     # Keys whose default is computed stand in the file as empty paths.
-    computed = {"database.data_dir", "auth.key_file", "dynamic_config.fallback"}
+    computed = {"database.data_dir", "auth.key_file"}
     assert {key for key, source in example.sources.items() if source == "default"} == computed
     text = EXAMPLE.read_text()
     assert all(f"\n{key.partition('.')[2]} = " in text for key in computed)
