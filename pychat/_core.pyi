@@ -7,7 +7,7 @@ asyncio loop; where nothing has to be waited for, the awaitable is already finis
 from collections.abc import Awaitable, Sequence
 from typing import final
 
-__all__ = ["ApiError", "Core", "Identity", "LoadBatch", "Reply", "__version__"]
+__all__ = ["ApiError", "Core", "Edge", "Identity", "LoadBatch", "Reply", "__version__"]
 
 __version__: str
 
@@ -157,8 +157,8 @@ class Edge:
     """The native HTTP front of one `Core`: it answers the hot routes itself and passes everything else to the
     application on a Unix socket."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         core: Core,
         *,
         listen: str,
@@ -168,8 +168,8 @@ class Edge:
         max_connections: int,
         max_connections_per_address: int,
         trusted_proxies: Sequence[str],
-    ) -> None:
-        """Binds both addresses (`host:port`, IP addresses; port 0 picks one) and begins to serve.
+    ) -> Edge:
+        """Binds both addresses (`host:port` with IP addresses) and begins to serve.
 
         Args:
             core: whose routes it serves.
@@ -186,13 +186,11 @@ class Edge:
             OSError: an address cannot be bound.
         """
     @property
-    def listen(self) -> str:
-        """Where it really listens."""
-    @property
-    def monitor(self) -> str: ...
+    def open_connections(self) -> int:
+        """Public ones: a gauge."""
     def drain(self) -> None:
         """Takes no new public connections and lets those that are open end with the request they are in."""
     def close(self) -> None:
         """Ends every connection and waits for the threads. Releases the GIL."""
-    def stats(self) -> dict[str, int]:
-        """Open connections, and what was turned away by reason."""
+    def refusals(self) -> dict[str, int]:
+        """What was turned away, by reason."""

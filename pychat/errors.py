@@ -12,6 +12,7 @@ from litestar.types import Message, Scope
 
 from pychat._core import ApiError
 from pychat.database.pool import DatabaseUnavailable
+from pychat.edge_headers import REQUEST_ID, edge_header
 
 log = structlog.get_logger("pychat.errors")
 
@@ -103,7 +104,7 @@ def request_id(scope: Scope) -> str:
     """The id that the answer to this request carries in `X-Request-Id`."""
     state = scope["state"]
     if "request_id" not in state:
-        state["request_id"] = secrets.token_hex(8)
+        state["request_id"] = edge_header(scope, REQUEST_ID) or secrets.token_hex(8)
     return str(state["request_id"])
 
 

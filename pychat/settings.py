@@ -23,10 +23,13 @@ class SettingsError(Exception):
 
 class Http(Struct, frozen=True):
     listen: str = "127.0.0.1:8080"
+    max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 65_536
+    max_connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class Edge(Struct, frozen=True):
-    enabled: bool = False
+    enabled: bool = True
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
 
 
@@ -198,6 +201,8 @@ def _converted(key: str, raw: object, source: str, base: Path, strict: bool = Tr
         if not isinstance(raw, str):
             raise SettingsError(f"{source}: {key}: expected a path")
         return (base / Path(raw).expanduser()).absolute() if raw else None
+    if isinstance(raw, str) and get_origin(kind) is tuple:
+        raw = [item.strip() for item in raw.split(",") if item.strip()]
     try:
         return msgspec.convert(raw, kind, strict=strict)
     except msgspec.ValidationError as error:
@@ -222,9 +227,12 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
             parse_listen(listen)
         except ValueError:
             refuse(key, "an IP address and a port, such as 127.0.0.1:8080")
-    if settings.edge.enabled:
-        refuse("edge.enabled", "false: this version has no native listener yet")
-    if not is_loopback(settings.http.listen):
+    for proxy in settings.http.trusted_proxies:
+        try:
+            ipaddress.ip_address(proxy)
+        except ValueError:
+            refuse("http.trusted_proxies", f"IP addresses, got {proxy}")
+    if not settings.edge.enabled and not is_loopback(settings.http.listen):
         # Without the edge the operators' routes are on this port as well.
         refuse("http.listen", "a loopback address, such as 127.0.0.1:8080, while edge.enabled is false")
     if not is_loopback(settings.monitor.listen) and not settings.monitor.admin_token:

@@ -1,4 +1,4 @@
-//! Bodies: a request's read whole and bounded, an answer's that knows when its first byte is written and when it ends.
+//! Bodies: a request's read whole and bounded, or bounded on its way through; an answer's that knows when it ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,23 +9,38 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::progress::{Phase, Progress};
-use crate::api::Polled;
 
-/// The request's body, or a prefix longer than `limit`: what lies beyond is not read. `None` where the client broke off.
-pub async fn read(mut body: Incoming, limit: usize) -> Option<Bytes> {
-    let mut whole = BytesMut::new();
+/// How much of a body is taken from the wire. A client whose body is cut off may miss the answer, for its connection is
+/// closed; so only what is far beyond the bound is cut off.
+const MAX_DRAINED: usize = 1_000_000;
+
+/// A request's body as far as it was read.
+pub struct Whole {
+    /// The body, or a prefix longer than the limit.
+    pub data: Bytes,
+    /// More was still to come, so that the connection is of no further use.
+    pub cut_off: bool,
+}
+
+/// Reads a request's body, keeping little more than `limit` of it. `None` where the client broke off.
+pub async fn read(mut body: Incoming, limit: usize) -> Option<Whole> {
+    let mut data = BytesMut::new();
+    let mut size = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.ok()?.into_data() else { continue };
+        let Ok(part) = frame.ok()?.into_data() else { continue };
         // Nearly every body comes in one piece, which then needs no copy.
-        if whole.is_empty() && body.is_end_stream() {
-            return Some(data);
+        if size == 0 && body.is_end_stream() {
+            return Some(Whole { data: part, cut_off: false });
         }
-        whole.extend_from_slice(&data);
-        if whole.len() > limit {
-            break;
+        size += part.len();
+        if data.len() <= limit {
+            data.extend_from_slice(&part);
+        }
+        if size > MAX_DRAINED {
+            return Some(Whole { data: data.freeze(), cut_off: true });
         }
     }
-    Some(whole.freeze())
+    Some(Whole { data: data.freeze(), cut_off: false })
 }
 
 /// An answer's body. While it exists its connection is at work; after it, idle.
@@ -35,17 +50,16 @@ pub struct AnswerBody {
 }
 
 enum Content {
-    /// Our own: one piece, and what takes its messages off the session when it goes out.
+    /// Our own, in one piece.
     Whole {
         data: Option<Bytes>,
-        polled: Option<Polled>,
     },
     Forwarded(Incoming),
 }
 
 impl AnswerBody {
-    pub fn whole(data: Vec<u8>, polled: Option<Polled>, progress: Arc<Progress>) -> Self {
-        Self { content: Content::Whole { data: Some(data.into()), polled }, progress }
+    pub fn whole(data: Vec<u8>, progress: Arc<Progress>) -> Self {
+        Self { content: Content::Whole { data: Some(data.into()) }, progress }
     }
 
     pub fn forwarded(body: Incoming, progress: Arc<Progress>) -> Self {
@@ -65,26 +79,21 @@ impl Body for AnswerBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.content {
-            Content::Whole { data, polled } => {
-                if let Some(polled) = polled.take() {
-                    polled.commit();
-                }
-                Poll::Ready(data.take().map(|data| Ok(Frame::data(data))))
-            }
+            Content::Whole { data } => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
             Content::Forwarded(body) => Poll::Ready(ready!(Pin::new(body).poll_frame(cx))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Whole { data, .. } => data.is_none(),
+            Content::Whole { data } => data.is_none(),
             Content::Forwarded(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            Content::Whole { data } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
             Content::Forwarded(body) => body.size_hint(),
         }
     }

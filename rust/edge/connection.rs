@@ -12,6 +12,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::forward::Forwarder;
@@ -58,7 +59,7 @@ pub async fn serve(
         None
     };
     let progress = Progress::new();
-    let registered = Registered::new(&shared, thread, &progress);
+    let registered = Registered::new(&shared, thread, door, &progress);
     let io = Noted { stream: TokioIo::new(stream), progress: Arc::clone(&progress) };
     let service = service_fn(|request| {
         let context = router::Context { shared: Arc::clone(&shared), door, peer, progress: Arc::clone(&progress) };
@@ -94,35 +95,61 @@ struct Registered<'a> {
     shared: &'a Shared,
     thread: usize,
     place: usize,
+    door: Door,
 }
 
 impl<'a> Registered<'a> {
-    fn new(shared: &'a Shared, thread: usize, progress: &Arc<Progress>) -> Self {
-        shared.open.fetch_add(1, Ordering::Relaxed);
-        Self { shared, thread, place: shared.connections[thread].add(Arc::clone(progress)) }
+    fn new(shared: &'a Shared, thread: usize, door: Door, progress: &Arc<Progress>) -> Self {
+        if door == Door::Public {
+            shared.open.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { shared, thread, place: shared.connections[thread].add(Arc::clone(progress)), door }
     }
 }
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.shared.connections[self.thread].remove(self.place);
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        if self.door == Door::Public {
+            self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
-/// A stream that notes when a request begins to come in and when an answer is not taken.
+/// A stream that notes when a request begins to come in, when an answer begins to go out and when it is not taken.
 struct Noted {
     stream: TokioIo<TcpStream>,
     progress: Arc<Progress>,
 }
 
 impl Noted {
-    fn noted(&self, written: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
+    fn write(
+        &mut self,
+        write: impl FnOnce(Pin<&mut TokioIo<TcpStream>>) -> Poll<std::io::Result<usize>>,
+    ) -> Poll<std::io::Result<usize>> {
+        // The system takes bytes for a client that has hung up without our having heard of it; a poll's messages must not
+        // go that way.
+        let is_answering = self.progress.is_answering();
+        if is_answering && has_hung_up(self.stream.inner()) {
+            return Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()));
+        }
+        let written = write(Pin::new(&mut self.stream));
         match written {
             Poll::Pending => self.progress.advance(Phase::Working, Phase::Stalled),
             Poll::Ready(_) => self.progress.advance(Phase::Stalled, Phase::Working),
         }
+        if is_answering && matches!(written, Poll::Ready(Ok(1..))) {
+            self.progress.answered();
+        }
         written
+    }
+}
+
+fn has_hung_up(stream: &TcpStream) -> bool {
+    let peeked = SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
+    match peeked {
+        Ok(bytes) => bytes == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     }
 }
 
@@ -142,8 +169,7 @@ impl Read for Noted {
 
 impl Write for Noted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.noted(written)
+        self.write(|stream| stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -151,8 +177,7 @@ impl Write for Noted {
         cx: &mut Context<'_>,
         parts: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.noted(written)
+        self.write(|stream| stream.poll_write_vectored(cx, parts))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -21,7 +21,7 @@ use tokio::net::UnixStream;
 use tower_service::Service;
 
 use super::address::FORWARDED_FOR;
-use super::body::{AnswerBody, ForwardedBody, TooLarge};
+use super::body::{self, AnswerBody, ForwardedBody, TooLarge};
 use super::listener::Door;
 use super::progress::Phase;
 use super::router::{Answer, Context, reply};
@@ -30,8 +30,9 @@ use crate::api::Refusal;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Tells the application which listener a request came through; clients' own are stripped.
 const LISTENER: HeaderName = HeaderName::from_static("x-pychat-listener");
-/// Bytes a forwarded body may have: the bound of version 2's bodies; each route has its own below it.
-const MAX_BODY: usize = 64 * 1024;
+/// Bytes a forwarded body may have: what the application takes from the wire to answer with its own, far lower bounds.
+/// Beyond, the body is cut off and the connection ends with the answer.
+const MAX_BODY: usize = 1_000_000;
 
 /// Headers that concern one connection alone (RFC 9110, 7.6.1), and those that hyper frames anew.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -62,7 +63,9 @@ impl Forwarder {
         let (mut head, body) = request.into_parts();
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > MAX_BODY) {
-            return reply(context, Refusal::BodyTooLarge.into(), id);
+            // Enough of it first that the client comes to read the answer.
+            body::read(body, 0).await;
+            return cut_off(context, id);
         }
         strip_hop_by_hop(&mut head.headers);
         head.headers.remove(CONTENT_LENGTH);
@@ -90,14 +93,10 @@ impl Forwarder {
                 strip_hop_by_hop(&mut head.headers);
                 Answer::from_parts(head, AnswerBody::forwarded(body, Arc::clone(&context.progress)))
             }
-            Err(error) => {
-                let refusal = if caused_by_size(&error) {
-                    Refusal::BodyTooLarge
-                } else {
-                    context.shared.refusals.upstream_unavailable.add(1);
-                    Refusal::ApplicationUnavailable
-                };
-                reply(context, refusal.into(), id)
+            Err(error) if caused_by_size(&error) => cut_off(context, id),
+            Err(_) => {
+                context.shared.refusals.upstream_unavailable.add(1);
+                reply(context, Refusal::ApplicationUnavailable.into(), id)
             }
         }
     }
@@ -115,12 +114,19 @@ impl Forwarder {
             headers.insert(FORWARDED_FOR, hops);
         }
         headers.insert(REQUEST_ID, id.clone());
-        let door = match context.door {
-            Door::Public => "public",
-            Door::Monitor => "monitor",
+        let listener = match context.door {
+            Door::Public => HeaderValue::from_static("public"),
+            Door::Monitor => HeaderValue::from_str(&format!("monitor {}", context.shared.config.monitor))
+                .expect("an address is visible ASCII"),
         };
-        headers.insert(LISTENER, HeaderValue::from_static(door));
+        headers.insert(LISTENER, listener);
     }
+}
+
+fn cut_off(context: &Context, id: HeaderValue) -> Answer {
+    let mut answer = reply(context, Refusal::BodyTooLarge.into(), id);
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {

@@ -23,18 +23,16 @@ pub enum Door {
     Monitor,
 }
 
-/// Binds `sockets` sockets to one address. The first is bound without `SO_REUSEPORT`, so that an address which somebody
+/// Binds `sockets` sockets to one address. It is tried first without `SO_REUSEPORT`, so that an address which somebody
 /// else serves is noticed even where they would share it.
-pub fn bind(address: SocketAddr, sockets: usize) -> io::Result<(SocketAddr, Vec<StdListener>)> {
-    let probe = socket(address, false)?;
-    let address = probe.local_addr()?.as_socket().expect("an internet address");
-    drop(probe);
+pub fn bind(address: SocketAddr, sockets: usize) -> io::Result<Vec<StdListener>> {
+    drop(socket(address, false)?);
     let sockets = (0..sockets).map(|_| {
         let socket = socket(address, true)?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     });
-    Ok((address, sockets.collect::<io::Result<_>>()?))
+    sockets.collect()
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {

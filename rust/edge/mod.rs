@@ -61,6 +61,7 @@ pub struct Refusals {
 struct Shared {
     api: Arc<Api>,
     config: Config,
+    /// Public connections.
     open: AtomicUsize,
     addresses: Addresses,
     refusals: Refusals,
@@ -76,8 +77,6 @@ struct Shared {
 /// The running edge. Dropped without `close`, its threads go on.
 pub struct Edge {
     shared: Arc<Shared>,
-    listen: SocketAddr,
-    monitor: SocketAddr,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -89,8 +88,8 @@ impl Edge {
     pub fn start(api: Arc<Api>, config: Config) -> io::Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if config.threads == 0 { cores() } else { config.threads };
-        let (listen, public) = listener::bind(config.listen, threads)?;
-        let (monitor, operators) = listener::bind(config.monitor, 1)?;
+        let public = listener::bind(config.listen, threads)?;
+        let operators = listener::bind(config.monitor, 1)?;
         let shared = Arc::new(Shared {
             api,
             addresses: Addresses::new(&config),
@@ -112,19 +111,14 @@ impl Edge {
                 .spawn(move || listener::run(&shared, thread, doors.into_iter().flatten().collect()))
         });
         let threads = threads.collect::<io::Result<_>>()?;
-        Ok(Self { shared, listen, monitor, threads: Mutex::new(threads) })
-    }
-
-    /// Where it really listens: the ports that were picked where 0 was asked for.
-    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
-        (self.listen, self.monitor)
+        Ok(Self { shared, threads: Mutex::new(threads) })
     }
 
     pub fn refusals(&self) -> &Refusals {
         &self.shared.refusals
     }
 
-    /// Open connections: a gauge.
+    /// Open public connections: a gauge.
     pub fn open_connections(&self) -> usize {
         self.shared.open.load(Ordering::Relaxed)
     }

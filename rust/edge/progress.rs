@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 
+use crate::api::Polled;
+
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a connection can be at.
@@ -56,12 +58,14 @@ fn millis() -> u64 {
 }
 
 /// One connection's.
-#[derive(Debug)]
 pub struct Progress {
     /// The phase in the low three bits, above them since when, in milliseconds.
     state: AtomicU64,
     expired: AtomicBool,
     pub task: AtomicWaker,
+    /// What takes a poll's messages off their session once the first bytes of its answer have been taken by the socket.
+    /// Dropped with the connection if they never are.
+    uncommitted: Mutex<Option<Polled>>,
 }
 
 impl Progress {
@@ -70,7 +74,26 @@ impl Progress {
             state: AtomicU64::new(millis() << 3),
             expired: AtomicBool::new(false),
             task: AtomicWaker::new(),
+            uncommitted: Mutex::new(None),
         })
+    }
+
+    /// An answer is about to be written.
+    pub fn answering(&self, polled: Polled) {
+        *self.uncommitted.lock() = Some(polled);
+    }
+
+    /// Whether an answer waits for its first bytes to be written.
+    pub fn is_answering(&self) -> bool {
+        self.uncommitted.lock().is_some()
+    }
+
+    /// Its first bytes were written.
+    pub fn answered(&self) {
+        let polled = self.uncommitted.lock().take();
+        if let Some(polled) = polled {
+            polled.commit();
+        }
     }
 
     pub fn phase(&self) -> Phase {
@@ -103,7 +126,7 @@ impl Progress {
 }
 
 /// All of one thread's connections.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Connections(Mutex<slab::Slab<Arc<Progress>>>);
 
 impl Connections {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use uuid::Uuid;
 
@@ -55,13 +55,15 @@ const POLL: &str = "/v1/messages/poll/";
 
 async fn send(context: &Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
     let (head, body) = request.into_parts();
-    let body = body::read(body, MAX_BODY).await;
-    context.progress.enter(Phase::Working);
-    let answer = match body {
-        Some(body) => context.shared.api.send(authorization(&head.headers), &body).await,
-        None => Refusal::NotJson.into(),
+    let Some(body) = body::read(body, MAX_BODY).await else {
+        return reply(context, Refusal::NotJson.into(), id);
     };
-    reply(context, answer, id)
+    context.progress.enter(Phase::Working);
+    let mut answer = reply(context, context.shared.api.send(authorization(&head.headers), &body.data).await, id);
+    if body.cut_off {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 async fn start(context: &Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
@@ -85,12 +87,17 @@ fn authorization(headers: &HeaderMap) -> Option<&str> {
 
 pub fn reply(context: &Context, mut reply: Reply, request_id: HeaderValue) -> Answer {
     context.progress.enter(Phase::Working);
-    let polled = reply.take_polled();
-    let mut answer = Response::new(AnswerBody::whole(reply.body, polled, Arc::clone(&context.progress)));
+    if let Some(polled) = reply.take_polled() {
+        context.progress.answering(polled);
+    }
+    let mut answer = Response::new(AnswerBody::whole(reply.body, Arc::clone(&context.progress)));
     *answer.status_mut() = StatusCode::from_u16(reply.status).expect("api answers with HTTP's numbers");
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(REQUEST_ID, request_id);
+    if reply.status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if let Some(seconds) = reply.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -49,13 +49,8 @@ impl Edge {
     }
 
     #[getter]
-    fn listen(&self) -> String {
-        self.edge.addresses().0.to_string()
-    }
-
-    #[getter]
-    fn monitor(&self) -> String {
-        self.edge.addresses().1.to_string()
+    fn open_connections(&self) -> usize {
+        self.edge.open_connections()
     }
 
     fn drain(&self) {
@@ -66,15 +61,14 @@ impl Edge {
         py.detach(|| self.edge.close());
     }
 
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn refusals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let refusals = self.edge.refusals();
-        let stats = PyDict::new(py);
-        stats.set_item("open_connections", self.edge.open_connections())?;
-        stats.set_item("refused_too_many_connections", refusals.too_many_connections.get())?;
-        stats.set_item("refused_too_many_of_address", refusals.too_many_of_address.get())?;
-        stats.set_item("refused_too_slow", refusals.too_slow.get())?;
-        stats.set_item("refused_malformed", refusals.malformed.get())?;
-        stats.set_item("refused_upstream_unavailable", refusals.upstream_unavailable.get())?;
-        Ok(stats)
+        let counts = PyDict::new(py);
+        counts.set_item("too_many_connections", refusals.too_many_connections.get())?;
+        counts.set_item("too_many_of_address", refusals.too_many_of_address.get())?;
+        counts.set_item("too_slow", refusals.too_slow.get())?;
+        counts.set_item("malformed", refusals.malformed.get())?;
+        counts.set_item("upstream_unavailable", refusals.upstream_unavailable.get())?;
+        Ok(counts)
     }
 }

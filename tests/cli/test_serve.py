@@ -22,7 +22,8 @@ class Process:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.data_dir = folder / "data"
         self._log = folder / "log"
-        own = {"PYCHAT_HTTP__LISTEN": "127.0.0.1:0", "PYCHAT_DATABASE__DATA_DIR": str(self.data_dir)}
+        listen = {"PYCHAT_HTTP__LISTEN": "127.0.0.1:0", "PYCHAT_MONITOR__LISTEN": "127.0.0.1:0"}
+        own = {**listen, "PYCHAT_DATABASE__DATA_DIR": str(self.data_dir)}
         self.popen = start_process(self._log, {**own, **environment})
 
     @property
@@ -63,13 +64,16 @@ def test_a_start_says_all_that_an_operator_wants_to_know(start: Start) -> None:
     process.popen.send_signal(signal.SIGINT)
     assert process.exit_code() == 0
     assert not process.has_database()
-    assert len(process.log.splitlines()) == 4, process.log
+    assert len(process.log.splitlines()) == 5, process.log
 
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({"PYCHAT_HTTP__LISTEN": "0.0.0.0:0"}, "PYCHAT_HTTP__LISTEN: http.listen: expected a loopback address"),
+        (
+            {"PYCHAT_HTTP__LISTEN": "0.0.0.0:0", "PYCHAT_EDGE__ENABLED": "false"},
+            "PYCHAT_HTTP__LISTEN: http.listen: expected a loopback address",
+        ),
         ({"PYCHAT_AUTH__SIGNING_KEY": "short"}, "auth.signing_key: the signing key has 5 bytes"),
         ({"PYCHAT_DYNAMIC_CONFIG__FALLBACK": "/absent.json"}, "/absent.json: No such file or directory"),
         ({"PYCHAT_DATABASE__URL": "postgresql://u:geheim@127.0.0.1:1/x"}, "cannot connect to the database: "),

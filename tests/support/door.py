@@ -10,4 +10,4 @@ class Door:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-DOORS = [Door("litestar", {"PYCHAT_EDGE__ENABLED": "false"})]
+DOORS = [Door("edge"), Door("litestar", {"PYCHAT_EDGE__ENABLED": "false"})]

@@ -50,6 +50,7 @@ class Server:
             self._log,
             {
                 "PYCHAT_HTTP__LISTEN": "127.0.0.1:0",
+                "PYCHAT_MONITOR__LISTEN": "127.0.0.1:0",
                 "PYCHAT_DYNAMIC_CONFIG__FALLBACK": str(fallback),
                 **options.environment,
             },
@@ -57,7 +58,7 @@ class Server:
         try:
             wait_until(self._is_listening, "the server says where it listens", within_sec=READY_WITHIN_SEC)
             self.url = f"http://{self._address()}"
-            self.monitor_url = self.url
+            self.monitor_url = f"http://{self._address('operators')}"
             self.http = httpx.Client(
                 base_url=self.url, timeout=60, limits=httpx.Limits(max_connections=None), trust_env=False
             )
@@ -141,9 +142,9 @@ class Server:
         self._assert_running()
         return self._address() is not None
 
-    def _address(self) -> str | None:
-        found = re.search(r"127\.0\.0\.1:[1-9]\d*", self.log)
-        return found[0] if found else None
+    def _address(self, whose: str = "listens on") -> str | None:
+        found = re.search(rf"{whose}\s+http://(127\.0\.0\.1:[1-9]\d*)", self.log)
+        return found[1] if found else None
 
     def _assert_running(self) -> None:
         assert self._process.poll() is None, f"the server ended with {self._process.returncode}: {self.log}"
