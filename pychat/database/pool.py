@@ -41,12 +41,16 @@ class DatabaseUnavailable(Exception):
     """The database did not answer; the same request may succeed later."""
 
 
+class OutcomeUnknown(DatabaseUnavailable):
+    """The connection was lost with a statement under way: it may have been committed."""
+
+
 class Database:
     """A pool of connections to one database.
 
     Every method raises `DatabaseUnavailable` when the server cannot be reached or does not answer in time; errors
-    of the statement itself (a broken constraint, say) come as asyncpg's own exceptions. A statement whose connection
-    was lost may have been committed.
+    of the statement itself (a broken constraint, say) come as asyncpg's own exceptions. Where a statement may have been
+    committed all the same, it is the subclass `OutcomeUnknown`.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -127,14 +131,14 @@ class Database:
         try:
             connection = await pool.acquire(timeout=acquire_sec)
         except _CONNECT_TROUBLE as error:
-            raise self._unavailable(error) from error
+            raise DatabaseUnavailable(self._noted(error)) from error
         try:
             yield connection
         except _SERVER_TROUBLE as error:
-            raise self._unavailable(error) from error
+            raise OutcomeUnknown(self._noted(error)) from error
         except pg.InterfaceError as error:
             if _is_closed(connection):
-                raise self._unavailable(error) from error
+                raise OutcomeUnknown(self._noted(error)) from error
             raise
         else:
             if self._is_away:
@@ -145,13 +149,13 @@ class Database:
             with suppress(*_CONNECT_TROUBLE):
                 await pool.release(connection, timeout=RELEASE_TIMEOUT_SEC)
 
-    def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
-        """Tells the log too, once an outage: its requests would only repeat it."""
+    def _noted(self, error: BaseException) -> str:
+        """The reason in one line, which the log gets too, once an outage: its requests would only repeat it."""
         reason = _one_line(error)
         if not self._is_away:
             self._is_away = True
             log.warning("the database does not answer; requests that need it get 503 until it is back", reason=reason)
-        return DatabaseUnavailable(reason)
+        return reason
 
 
 def without_secrets(dsn: str) -> str:

@@ -9,7 +9,7 @@ from litestar import Response, delete, get, patch, post
 from msgspec import UNSET
 
 from pychat._core import Identity
-from pychat.database.pool import DatabaseUnavailable
+from pychat.database.pool import OutcomeUnknown
 from pychat.docs.doc import Doc
 from pychat.errors import Refused
 from pychat.requests import AnyRequest, RuleBroken, parse_fields, read_body
@@ -178,7 +178,7 @@ def _outcome_may_be_unknown(services: Services, caller: Identity) -> Iterator[No
     """Around a change of one's account: the database may go away after the commit and before it says so."""
     try:
         yield
-    except DatabaseUnavailable:
+    except OutcomeUnknown:
         services.core.forget_user(caller.user_id)
         raise
 

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from pychat.database import pool
-from pychat.database.pool import Database, DatabaseUnavailable, without_secrets
+from pychat.database.pool import Database, DatabaseUnavailable, OutcomeUnknown, without_secrets
 from tests.support.postgres import Postgres
 
 
@@ -73,7 +73,7 @@ async def test_the_server_stopped_and_started_under_use(own_postgres: Postgres, 
             await recovered(database)
     stopping.set()
     await asyncio.gather(*users)
-    assert set(outcomes) == {None, DatabaseUnavailable}
+    assert set(outcomes) == {None, DatabaseUnavailable, OutcomeUnknown}
 
 
 async def test_a_connection_ended_by_the_server_is_unavailable_once(database: Database) -> None:

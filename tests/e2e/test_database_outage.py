@@ -85,8 +85,9 @@ class Traffic:
         assert self.read == [str(number) for number in range(self.sent)]
 
 
-def test_an_outage_under_traffic(server: Server, database: Postgres, alice: Person, bob: Person, eve: Person) -> None:
-    unloaded_chat = eve.chat_with(alice)
+def test_an_outage_under_traffic(server: Server, database: Postgres, alice: Person, bob: Person) -> None:
+    # Made behind the server's back, so it has to be looked up.
+    unloaded_chat = server.new_group({alice: "owner", bob: "writer"})
     traffic = Traffic(alice, bob.session())
     with traffic.running():
         traffic.goes_on()
@@ -115,6 +116,7 @@ def during_the_outage(server: Server, alice: Person, bob: Person, unloaded_chat:
     expect_error(alice.private_chat(bob.username), 503)
     expect_error(alice.send_to("nobody-known-so-far", "Hello"), 503)
     expect_error(alice.send("pc:unknown-so-far", "Hello"), 503)
+    expect_error(alice.send(unloaded_chat, "Hello"), 503)
 
     # What the server knows already needs no database.
     session = alice.session()
@@ -132,3 +134,4 @@ def after_the_outage(server: Server, alice: Person, bob: Person, unloaded_chat: 
     assert bob.profile(alice.username).json()["user"]["biography"] == "We are back"
     alice.says(unloaded_chat, "Hello")
     expect_error(alice.send_to("nobody-known-so-far", "Hello"), 404)
+    expect_error(alice.send("pc:unknown-so-far", "Hello"), 404)

@@ -147,7 +147,7 @@ class Server:
         return found[1] if found else None
 
     def _assert_running(self) -> None:
-        assert self._process.poll() is None, f"the server ended with {self._process.returncode}: {self.log}"
+        assert self._process.poll() is None, f"the server ended with {self._process.returncode}"
 
 
 def start_process(log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
