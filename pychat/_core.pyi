@@ -44,6 +44,9 @@ class Identity:
     @property
     def username(self) -> str:
         """The name as it is now, which need not be the one at login."""
+    @property
+    def token_generation(self) -> int:
+        """The token's, which was the user's when it was judged."""
 
 @final
 class LoadBatch:
@@ -123,7 +126,7 @@ class Core:
         """Waits until requests lack something; for one consumer at a time."""
     def put_user(self, user_id: int, username: str, revision: int, token_generation: int, deleted: bool) -> None:
         """Tells the directory of a committed user row. Rows older than the one known (by `revision`) are ignored.
-        A deleted user's sessions are closed."""
+        A deleted user's sessions are closed; polls parked with a token that is void by now end with 401."""
     def forget_user(self, user_id: int) -> None:
         """To be called where it is not known whether a change of the user was committed: has the row loaded again."""
     def put_chat(self, chat_id: str, members: Sequence[tuple[int, bool]]) -> None:

@@ -3,6 +3,7 @@
 
 mod clock;
 mod identify;
+mod object;
 mod poll;
 mod refusal;
 mod reply;

@@ -2,8 +2,8 @@
 
 use super::poll::Polled;
 
-/// A status and a JSON body. A poll's carries the right to take its messages off the session: dropped without `commit`,
-/// it leaves them first in line for the next poll.
+/// A status and a JSON body. A poll's carries the right to take its messages off the session: where
+/// that is not committed, they stay first in line for the next poll.
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
@@ -21,15 +21,8 @@ impl Reply {
         Self { polled: Some(polled), ..Self::json(200, body, retry_after) }
     }
 
-    /// Takes off what `commit` needs, for whoever keeps the rest longer.
+    /// What to commit when the first byte is about to be written; `None` where the reply carries no messages' worth.
     pub fn take_polled(&mut self) -> Option<Polled> {
         self.polled.take()
-    }
-
-    /// To be called when the first byte is about to be written.
-    pub fn commit(&mut self) {
-        if let Some(polled) = self.polled.take() {
-            polled.commit();
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The one judge of access tokens.
 //!
-//! What it accepts, PyJWT accepts too (a property test holds them together), and it is the stricter of the two:
+//! What it accepts, PyJWT accepts too (`tests/core/test_tokens.py` holds them together), and it is the stricter of the two:
 //! exactly the header and claims that pychat issues, each of its exact type, base64 without padding, no leeway.
 
 use base64::Engine;
@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::Deserialize;
 
+use super::object::Object;
 use crate::hub::{Micros, UserId};
 
 pub const ISSUER: &str = "realtime-chat";
@@ -105,9 +106,9 @@ impl Verifier {
             return Err(invalid);
         }
         let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| invalid)?;
-        let header: Header = serde_json::from_slice(&header).map_err(|_| invalid)?;
+        let Object(header): Object<Header> = serde_json::from_slice(&header).map_err(|_| invalid)?;
         let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| invalid)?;
-        let claims: Claims = serde_json::from_slice(&claims).map_err(|_| invalid)?;
+        let Object(claims): Object<Claims> = serde_json::from_slice(&claims).map_err(|_| invalid)?;
         let now = now.div_euclid(1_000_000);
         if header.alg != "HS256" || claims.iss != ISSUER || claims.iat > now {
             return Err(invalid);

@@ -31,6 +31,7 @@ impl Core {
 pub struct Identity {
     user_id: UserId,
     username: String,
+    token_generation: i32,
 }
 
 #[pymethods]
@@ -115,7 +116,8 @@ impl Core {
         let api = Arc::clone(&self.api);
         awaitable(py, async move {
             let user = api.identify(authorization.as_deref(), api.clock.now()).await?;
-            Ok(Identity { user_id: user.id, username: user.username.to_string() })
+            let token_generation = user.token_generation;
+            Ok(Identity { user_id: user.id, username: user.username.to_string(), token_generation })
         })
     }
 
@@ -129,6 +131,8 @@ impl Core {
 
     fn put_user(&self, user_id: UserId, username: String, revision: i32, token_generation: i32, deleted: bool) {
         self.api.hub.directory.put_user(load::user((user_id, username, revision, token_generation, deleted)));
+        // Parked polls whose token has become void end.
+        self.api.hub.wake_user(user_id);
         if deleted {
             self.api.hub.close_user(user_id, self.api.clock.now());
         }
