@@ -6,11 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benches.process import cpu_sec, resident_bytes
+from tests.support.door import Door
 from tests.support.server import Options, Server, running
 from tests.support.wait import wait_until
 
 USERS = 40
-SESSIONS_EACH = 50
+SESSIONS_EACH = 225
 POLLS = USERS * SESSIONS_EACH
 
 DYNAMIC_CONFIG: dict[str, dict[str, object]] = {
@@ -20,8 +21,8 @@ DYNAMIC_CONFIG: dict[str, dict[str, object]] = {
 }
 
 
-def measure() -> dict[str, float]:
-    """The figures, from one server that held no poll before."""
+def measure(door: Door) -> dict[str, float]:
+    """The figures through one door, from one server that held no poll before."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = POLLS + 200
     if soft < needed:
@@ -29,7 +30,12 @@ def measure() -> dict[str, float]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # as root the embedded Postgres runs under another account
-        options = Options(folder, {"PYCHAT_DATABASE__DATA_DIR": str(folder / "data")}, DYNAMIC_CONFIG)
+        environment = {
+            **door.environment,
+            "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),
+            "PYCHAT_HTTP__MAX_CONNECTIONS_PER_ADDRESS": str(needed),
+        }
+        options = Options(folder, environment, DYNAMIC_CONFIG)
         with running(options) as server:
             people = [server.person() for _ in range(USERS)]
             sessions = [person.session() for person in people for _ in range(SESSIONS_EACH)]

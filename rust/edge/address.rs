@@ -20,8 +20,8 @@ pub struct Addresses {
 }
 
 /// One place of an address's; given back when dropped.
-pub struct Place<'a> {
-    addresses: &'a Addresses,
+pub struct Place {
+    addresses: Arc<Addresses>,
     address: IpAddr,
 }
 
@@ -49,7 +49,7 @@ impl Addresses {
 
     /// A place for one more of this address, unless it has as many as it may. An IPv6 client counts by its /64, which is
     /// what one household or machine is given.
-    pub fn enter(&self, address: IpAddr) -> Option<Place<'_>> {
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let address = match address.to_canonical() {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
             v4 @ IpAddr::V4(_) => v4,
@@ -62,11 +62,11 @@ impl Addresses {
             |count| count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_ok(),
         );
         let Ok(entered) = entered;
-        entered.then_some(Place { addresses: self, address })
+        entered.then(|| Place { addresses: Arc::clone(self), address })
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let counts = &self.addresses.counts;
         counts.read(&self.address, |count| count.fetch_sub(1, Ordering::Relaxed));
@@ -78,12 +78,12 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    fn addresses(limit: usize, trusted: &[&str]) -> Addresses {
-        Addresses {
+    fn addresses(limit: usize, trusted: &[&str]) -> Arc<Addresses> {
+        Arc::new(Addresses {
             trusted: trusted.iter().map(|address| address.parse().unwrap()).collect(),
             limit,
             counts: ShardedMap::new(SHARDS),
-        }
+        })
     }
 
     fn ip(text: &str) -> IpAddr {

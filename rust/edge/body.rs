@@ -106,17 +106,24 @@ pub struct ForwardedBody {
     progress: Arc<Progress>,
 }
 
-/// The body went over its bound.
+/// Why a body could not be passed on: the client's doing, not the application's.
 #[derive(Debug)]
-pub struct TooLarge;
+pub enum BodyError {
+    TooLarge,
+    /// Not framed as HTTP has it, or the client left.
+    Broken,
+}
 
-impl std::fmt::Display for TooLarge {
+impl std::fmt::Display for BodyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the request body is over its bound")
+        f.write_str(match self {
+            Self::TooLarge => "the request body is over its bound",
+            Self::Broken => "the request body is broken",
+        })
     }
 }
 
-impl std::error::Error for TooLarge {}
+impl std::error::Error for BodyError {}
 
 impl ForwardedBody {
     pub fn new(body: Incoming, limit: usize, progress: Arc<Progress>) -> Self {
@@ -132,13 +139,13 @@ impl Drop for ForwardedBody {
 
 impl Body for ForwardedBody {
     type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
-        let frame = frame?;
+        let Ok(frame) = frame else { return Poll::Ready(Some(Err(BodyError::Broken))) };
         let Some(left) = self.left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
-            return Poll::Ready(Some(Err(TooLarge.into())));
+            return Poll::Ready(Some(Err(BodyError::TooLarge)));
         };
         self.left = left;
         Poll::Ready(Some(Ok(frame)))

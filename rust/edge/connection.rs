@@ -37,14 +37,9 @@ pub fn turn_away(stream: &TcpStream) {
 }
 
 /// Serves the connection to its end.
-pub async fn serve(
-    shared: Arc<Shared>,
-    thread: usize,
-    stream: TcpStream,
-    peer: IpAddr,
-    door: Door,
-    forwarder: Forwarder,
-) {
+pub async fn serve(registered: Registered, stream: TcpStream, peer: IpAddr, forwarder: Forwarder) {
+    let Registered { shared, door, progress, .. } = &registered;
+    let door = *door;
     // Behind a trusted proxy, whose connections many clients share, requests are counted instead (`router`).
     let place = if door == Door::Public && !shared.addresses.is_trusted(peer) {
         match shared.addresses.enter(peer) {
@@ -58,13 +53,11 @@ pub async fn serve(
     } else {
         None
     };
-    let progress = Progress::new();
-    let registered = Registered::new(&shared, thread, door, &progress);
-    let io = Noted { stream: TokioIo::new(stream), progress: Arc::clone(&progress) };
+    let io = Noted { stream: TokioIo::new(stream), progress: Arc::clone(progress) };
     let service = service_fn(|request| {
-        let context = router::Context { shared: Arc::clone(&shared), door, peer, progress: Arc::clone(&progress) };
-        let forwarder = forwarder.clone();
-        async move { Ok::<_, Infallible>(router::answer(context, &forwarder, request).await) }
+        let context = router::Context::new(Arc::clone(shared), door, peer, Arc::clone(progress));
+        let answering = router::answer(context, &forwarder, request);
+        async { Ok::<_, Infallible>(answering.await) }
     });
     let mut http = pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service));
     let mut told = false;
@@ -87,27 +80,32 @@ pub async fn serve(
         Poll::Ready(())
     })
     .await;
-    drop((registered, place));
+    drop(place);
 }
 
 /// Counts the connection while it lives.
-struct Registered<'a> {
-    shared: &'a Shared,
+pub struct Registered {
+    shared: Arc<Shared>,
     thread: usize,
     place: usize,
     door: Door,
+    progress: Arc<Progress>,
 }
 
-impl<'a> Registered<'a> {
-    fn new(shared: &'a Shared, thread: usize, door: Door, progress: &Arc<Progress>) -> Self {
+impl Registered {
+    /// `None` where there are as many as may be. The monitor's are not counted: operators get in when nobody else does.
+    pub fn new(shared: &Arc<Shared>, thread: usize, door: Door) -> Option<Self> {
         if door == Door::Public {
-            shared.open.fetch_add(1, Ordering::Relaxed);
+            let below = |open: usize| (open < shared.config.max_connections).then_some(open + 1);
+            shared.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
         }
-        Self { shared, thread, place: shared.connections[thread].add(Arc::clone(progress)), door }
+        let progress = Progress::new();
+        let place = shared.connections[thread].add(Arc::clone(&progress));
+        Some(Self { shared: Arc::clone(shared), thread, place, door, progress })
     }
 }
 
-impl Drop for Registered<'_> {
+impl Drop for Registered {
     fn drop(&mut self) {
         self.shared.connections[self.thread].remove(self.place);
         if self.door == Door::Public {

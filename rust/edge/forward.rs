@@ -21,10 +21,10 @@ use tokio::net::UnixStream;
 use tower_service::Service;
 
 use super::address::FORWARDED_FOR;
-use super::body::{self, AnswerBody, ForwardedBody, TooLarge};
+use super::body::{self, AnswerBody, BodyError, ForwardedBody};
 use super::listener::Door;
 use super::progress::Phase;
-use super::router::{Answer, Context, reply};
+use super::router::{Answer, Context, reply, unread};
 use crate::api::Refusal;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -59,19 +59,20 @@ impl Forwarder {
         Self { client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
-    pub async fn forward(&self, context: &Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
+    pub async fn forward(self, context: Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
+        let context = &context;
         let (mut head, body) = request.into_parts();
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > MAX_BODY) {
             // Enough of it first that the client comes to read the answer.
             body::read(body, 0).await;
-            return cut_off(context, id);
+            return unread(reply(context, Refusal::BodyTooLarge.into(), id));
         }
         strip_hop_by_hop(&mut head.headers);
         head.headers.remove(CONTENT_LENGTH);
         // hyper has told the client to go on by reading its body.
         head.headers.remove(EXPECT);
-        self.address(context, &mut head.headers, &id);
+        address(context, &mut head.headers, &id);
         if let Some(authority) = head.uri.authority() {
             // A request line with a whole address overrules `Host` (RFC 9112, 3.2.2).
             let host = authority.as_str().rsplit('@').next().unwrap_or_default();
@@ -81,7 +82,7 @@ impl Forwarder {
         }
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let Ok(uri) = format!("http://application{path}").parse::<Uri>() else {
-            return reply(context, Refusal::NotJson.into(), id);
+            return unread(reply(context, Refusal::Malformed.into(), id));
         };
         head.uri = uri;
         head.version = Version::HTTP_11;
@@ -93,40 +94,40 @@ impl Forwarder {
                 strip_hop_by_hop(&mut head.headers);
                 Answer::from_parts(head, AnswerBody::forwarded(body, Arc::clone(&context.progress)))
             }
-            Err(error) if caused_by_size(&error) => cut_off(context, id),
-            Err(_) => {
-                context.shared.refusals.upstream_unavailable.add(1);
-                reply(context, Refusal::ApplicationUnavailable.into(), id)
+            Err(error) => {
+                let refusal = match body_error(&error) {
+                    Some(BodyError::TooLarge) => Refusal::BodyTooLarge,
+                    Some(BodyError::Broken) => Refusal::Malformed,
+                    None => {
+                        context.shared.refusals.upstream_unavailable.add(1);
+                        Refusal::ApplicationUnavailable
+                    }
+                };
+                unread(reply(context, refusal.into(), id))
             }
         }
     }
-
-    /// Says whose request it is. What a client says of itself counts only from a trusted proxy.
-    fn address(&self, context: &Context, headers: &mut HeaderMap, id: &HeaderValue) {
-        let peer = context.peer.to_canonical().to_string();
-        let hops = if context.shared.addresses.is_trusted(context.peer) {
-            let earlier = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-            earlier.chain([peer.as_str()]).collect::<Vec<_>>().join(", ")
-        } else {
-            peer
-        };
-        if let Ok(hops) = HeaderValue::from_str(&hops) {
-            headers.insert(FORWARDED_FOR, hops);
-        }
-        headers.insert(REQUEST_ID, id.clone());
-        let listener = match context.door {
-            Door::Public => HeaderValue::from_static("public"),
-            Door::Monitor => HeaderValue::from_str(&format!("monitor {}", context.shared.config.monitor))
-                .expect("an address is visible ASCII"),
-        };
-        headers.insert(LISTENER, listener);
-    }
 }
 
-fn cut_off(context: &Context, id: HeaderValue) -> Answer {
-    let mut answer = reply(context, Refusal::BodyTooLarge.into(), id);
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+/// Says whose request it is. What a client says of itself counts only from a trusted proxy.
+fn address(context: &Context, headers: &mut HeaderMap, id: &HeaderValue) {
+    let peer = context.peer.to_canonical().to_string();
+    let hops = if context.shared.addresses.is_trusted(context.peer) {
+        let earlier = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        earlier.chain([peer.as_str()]).collect::<Vec<_>>().join(", ")
+    } else {
+        peer
+    };
+    if let Ok(hops) = HeaderValue::from_str(&hops) {
+        headers.insert(FORWARDED_FOR, hops);
+    }
+    headers.insert(REQUEST_ID, id.clone());
+    let listener = match context.door {
+        Door::Public => HeaderValue::from_static("public"),
+        Door::Monitor => HeaderValue::from_str(&format!("monitor {}", context.shared.config.monitor))
+            .expect("an address is visible ASCII"),
+    };
+    headers.insert(LISTENER, listener);
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -142,8 +143,8 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn caused_by_size(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<TooLarge>())
+fn body_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a BodyError> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 #[derive(Clone)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::connection::Registered;
 use super::forward::Forwarder;
 use super::progress::LOOK_EVERY;
 use super::{Shared, connection};
@@ -86,14 +87,15 @@ async fn accept(shared: Arc<Shared>, thread: usize, socket: TcpListener, door: D
     }
 }
 
-/// Starts serving the connection, or turns it away. The monitor's are not counted: operators get in when nobody else does.
+/// Starts serving the connection, or turns it away.
 fn admit(shared: &Arc<Shared>, thread: usize, stream: TcpStream, peer: SocketAddr, door: Door, forwarder: &Forwarder) {
-    if door == Door::Public && shared.open.load(Ordering::Relaxed) >= shared.config.max_connections {
+    // Counted here, not by the task: many may be accepted before one of their tasks runs.
+    let Some(registered) = Registered::new(shared, thread, door) else {
         shared.refusals.too_many_connections.add(1);
         connection::turn_away(&stream);
         return;
-    }
+    };
     // Answers are small and complete: waiting for more to send with them only delays them.
     let _ = stream.set_nodelay(true);
-    tokio::spawn(connection::serve(Arc::clone(shared), thread, stream, peer.ip(), door, forwarder.clone()));
+    tokio::spawn(connection::serve(registered, stream, peer.ip(), forwarder.clone()));
 }

@@ -63,7 +63,7 @@ struct Shared {
     config: Config,
     /// Public connections.
     open: AtomicUsize,
-    addresses: Addresses,
+    addresses: Arc<Addresses>,
     refusals: Refusals,
     /// Public connections end when they are idle, and no new ones are taken.
     draining: AtomicBool,
@@ -92,7 +92,7 @@ impl Edge {
         let operators = listener::bind(config.monitor, 1)?;
         let shared = Arc::new(Shared {
             api,
-            addresses: Addresses::new(&config),
+            addresses: Arc::new(Addresses::new(&config)),
             config,
             open: AtomicUsize::new(0),
             refusals: Refusals::default(),
