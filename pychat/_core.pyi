@@ -7,6 +7,8 @@ asyncio loop; where nothing has to be waited for, the awaitable is already finis
 from collections.abc import Awaitable, Sequence
 from typing import final
 
+__all__ = ["ApiError", "Core", "Edge", "Identity", "LoadBatch", "Reply", "__version__"]
+
 __version__: str
 
 class ApiError(Exception):
@@ -29,7 +31,7 @@ class Reply:
         """The JSON body, complete."""
     @property
     def retry_after(self) -> int | None:
-        """Seconds for the `Retry-After` header; set on every 429 and 503."""
+        """Seconds for the `Retry-After` header; set on every 429 and 503, and where a stop ended a poll."""
     def commit(self) -> None:
         """Says that the transport begins to write this reply. Call it once, with nothing awaited in between."""
 
@@ -42,6 +44,9 @@ class Identity:
     @property
     def username(self) -> str:
         """The name as it is now, which need not be the one at login."""
+    @property
+    def token_generation(self) -> int:
+        """The token's, which was the user's when it was judged."""
 
 @final
 class LoadBatch:
@@ -62,8 +67,8 @@ class LoadBatch:
     ) -> None:
         """Answers the batch; what was asked and is not among the rows does not exist.
 
-        Each user is `(id, username, revision, token_generation, deleted)`; each chat `(id, [(user_id, may_post), ...])`.
-        Rows that a later `put_user` or `put_chat` has overtaken are ignored.
+        Each user is `(id, username, revision, token_generation, deleted)`, each chat `(id, members)` with members as
+        `(user_id, may_post)`. Rows that a later `put_user` or `put_chat` has overtaken are ignored.
         """
     def fail(self) -> None:
         """The database did not answer: the waiting requests get 503."""
@@ -72,7 +77,7 @@ class LoadBatch:
 class Core:
     """The data plane of one server process."""
 
-    def __init__(self, *, signing_key: bytes) -> None:
+    def __new__(cls, *, signing_key: bytes) -> Core:
         """`signing_key`: the HS256 key, at least 32 bytes.
 
         Raises:
@@ -93,7 +98,8 @@ class Core:
         limiter_max_rps_per_user: int,
         limiter_idle_timeout_sec: int,
     ) -> None:
-        """Puts one snapshot of the dynamic config in force, whole, from the next request on. Ranges are the caller's."""
+        """Puts one snapshot of the dynamic config in force, whole, from the next request on. The caller has checked
+        the ranges."""
 
     # The clock
     def now(self) -> float:
@@ -120,13 +126,18 @@ class Core:
         """Waits until requests lack something; for one consumer at a time."""
     def put_user(self, user_id: int, username: str, revision: int, token_generation: int, deleted: bool) -> None:
         """Tells the directory of a committed user row. Rows older than the one known (by `revision`) are ignored.
-        A deleted user's sessions are closed."""
+        A deleted user's sessions are closed; polls parked with a token that is void by now end with 401."""
+    def forget_user(self, user_id: int) -> None:
+        """To be called where it is not known whether a change of the user was committed: has the row loaded again."""
     def put_chat(self, chat_id: str, members: Sequence[tuple[int, bool]]) -> None:
         """Tells the directory of a committed chat: its members as `(user_id, may_post)`."""
 
     def stop(self) -> None:
         """Begins a planned stop: from now on sends and starts get 503, and parked and new polls answer at once with
-        what waits for them, else empty."""
+        what waits for them, else empty and with a jittered `Retry-After`."""
+
+    @property
+    def is_stopping(self) -> bool: ...
 
     # Collecting
     @property
@@ -143,3 +154,46 @@ class Core:
     def histograms(self) -> dict[str, tuple[list[int], list[int], int]]:
         """Histograms by metric name: `(bounds, counts, sum)`. A count is a bucket's own, not cumulated; there is one a
         bound, for the values up to it, and one more for what is above the last."""
+
+@final
+class Edge:
+    """The native HTTP front of one `Core`: it answers the hot routes itself and passes everything else to the
+    application on a Unix socket."""
+
+    def __new__(
+        cls,
+        core: Core,
+        *,
+        listen: str,
+        monitor: str,
+        upstream: str,
+        threads: int,
+        max_connections: int,
+        max_connections_per_address: int,
+        trusted_proxies: Sequence[str],
+    ) -> Edge:
+        """Binds both addresses (`host:port` with IP addresses) and begins to serve.
+
+        Args:
+            core: whose routes it serves.
+            listen: where the public comes in.
+            monitor: where operators come in.
+            upstream: path of the application's Unix socket.
+            threads: 0 for one a core.
+            max_connections: open public connections, in total.
+            max_connections_per_address: and by client address.
+            trusted_proxies: IP addresses whose `X-Forwarded-For` and `X-Request-Id` are believed.
+
+        Raises:
+            ValueError: something is not an IP address.
+            OSError: an address cannot be bound.
+        """
+    @property
+    def open_connections(self) -> int:
+        """Public ones: a gauge."""
+    def drain(self) -> None:
+        """Takes no new public connections and lets those that are open end with the request they are in."""
+    def close(self) -> None:
+        """Ends every connection and waits for the threads. Releases the GIL."""
+    def refusals(self) -> dict[str, int]:
+        """What was turned away, by reason."""

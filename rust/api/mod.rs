@@ -3,6 +3,7 @@
 
 mod clock;
 mod identify;
+mod object;
 mod poll;
 mod refusal;
 mod reply;
@@ -18,6 +19,7 @@ pub use clock::Clock;
 pub use poll::Polled;
 pub use refusal::Refusal;
 pub use reply::Reply;
+pub use send::MAX_BODY;
 
 use crate::hub::{Hub, Unavailable};
 use token::Verifier;

@@ -10,15 +10,23 @@ use uuid::Uuid;
 use super::Api;
 use super::refusal::Refusal;
 use super::reply::Reply;
+use super::token::TokenError;
 use crate::hub::session::{ReadError, Reader, Taken};
-use crate::hub::{Micros, whole_seconds};
+use crate::hub::{Micros, UserId, whole_seconds};
+
+/// Seconds over which clients come back after a planned stop: a restart takes two or three.
+const RETRY_SPREAD: u32 = 5;
 
 /// A poll under way: the session's one reader. Dropped at any point (the client went away, say), it lets the next poll
 /// in at once and has taken nothing.
 pub struct Polling {
     api: Arc<Api>,
     reader: Option<Reader>,
+    user: UserId,
+    token_generation: i32,
     began: Micros,
+    /// The session's own share of randomness, out of its id.
+    jitter: u32,
 }
 
 impl Polling {
@@ -75,7 +83,14 @@ impl Api {
             ReadError::Gone => Refusal::SessionGone,
         })?;
         self.hub.stats.polling_active.up();
-        let polling = Polling { api: Arc::clone(&self), reader: Some(reader), began: now };
+        let polling = Polling {
+            api: Arc::clone(&self),
+            reader: Some(reader),
+            user: user.id,
+            token_generation: user.token_generation,
+            began: now,
+            jitter: id.as_fields().0,
+        };
         drop(user);
         let judged = began.elapsed();
 
@@ -92,7 +107,7 @@ impl Polling {
     async fn wait(&self) {
         let hub = &self.api.hub;
         let something = poll_fn(|cx| match self.reader().poll_something(cx) {
-            Poll::Pending if hub.is_stopping() => Poll::Ready(()),
+            Poll::Pending if hub.is_stopping() || self.is_revoked() => Poll::Ready(()),
             found => found,
         });
         let hold = Duration::from_micros(hub.settings().polling_time.unsigned_abs());
@@ -100,7 +115,16 @@ impl Polling {
         let _ = tokio::time::timeout(hold, something).await;
     }
 
+    /// Whether the token that began the poll has become void meanwhile.
+    fn is_revoked(&self) -> bool {
+        let api = &self.api;
+        api.hub.directory.is_revoked(self.user, self.token_generation, api.clock.now())
+    }
+
     fn answer(self) -> Result<Reply, Refusal> {
+        if self.is_revoked() {
+            return Err(Refusal::Token(TokenError::Revoked));
+        }
         if self.reader().is_closed() {
             return Err(Refusal::SessionGone);
         }
@@ -115,11 +139,14 @@ impl Polling {
         // The comma after the last one.
         body.truncate(body.len() - usize::from(taken.messages > 0));
         body.extend_from_slice(b"]}");
-        Ok(Reply::polled(body, Polled { polling: self, taken }))
+        // At a stop all come back to the successor; not all at once.
+        let retry_after = (self.api.hub.is_stopping() && taken.messages == 0).then(|| 1 + self.jitter % RETRY_SPREAD);
+        Ok(Reply::polled(body, retry_after, Polled { polling: self, taken }))
     }
 }
 
-/// Session ids are written with hyphens, as `poll/start` gives them; no other spelling is one.
+/// Session ids are written with hyphens, as `poll/start` gives them; of the spellings that UUIDs have besides, none is
+/// one but that in capitals.
 pub(super) fn parse(session_id: &str) -> Option<Uuid> {
     (session_id.len() == 36).then(|| Uuid::try_parse(session_id).ok()).flatten()
 }

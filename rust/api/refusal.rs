@@ -18,6 +18,8 @@ pub enum Refusal {
     /// The token is good, its user is deleted or never was.
     NoSuchUser,
     BodyTooLarge,
+    /// Not HTTP, as is seen only once there is a request to answer.
+    Malformed,
     NotJson,
     Fields(FieldErrors),
     OverRate {
@@ -35,6 +37,10 @@ pub enum Refusal {
     SessionBusy,
     SessionGone,
     Unavailable,
+    /// The application behind the edge does not answer.
+    ApplicationUnavailable,
+    /// The client's address has as many connections as it may.
+    TooManyConnections,
     Stopping,
 }
 
@@ -44,14 +50,15 @@ const RETRY_AFTER: u32 = 1;
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         use Refusal::{
-            BodyTooLarge, Fields, MayNotPost, NoSuchChat, NoSuchRecipient, NoSuchUser, NotJson, OverRate,
-            RecipientFull, RecipientOffline, SessionBusy, SessionGone, Stopping, Token, TooManySessions, TooManyUsers,
-            Unavailable,
+            ApplicationUnavailable, BodyTooLarge, Fields, Malformed, MayNotPost, NoSuchChat, NoSuchRecipient,
+            NoSuchUser, NotJson, OverRate, RecipientFull, RecipientOffline, SessionBusy, SessionGone, Stopping, Token,
+            TooManyConnections, TooManySessions, TooManyUsers, Unavailable,
         };
         let (status, message, errors, retry_after) = match refusal {
             Token(why) => (401, why.sentence(), None, None),
             NoSuchUser => (401, "Invalid user auth", None, None),
             BodyTooLarge => return Self::refusal(413, &format!("The body is over {MAX_BODY} bytes"), None, None),
+            Malformed => (400, "The request is malformed", None, None),
             NotJson => (400, "The body is not a JSON object", None, None),
             Fields(errors) => (400, "Some fields are missing or wrong", Some(json!(errors)), None),
             OverRate { retry_after } => (429, "Enhance your calm!", None, Some(retry_after)),
@@ -65,6 +72,8 @@ impl From<Refusal> for Reply {
             SessionBusy => (409, "This session is being polled already", None, None),
             SessionGone => (410, "There is no such session", None, None),
             Unavailable => (503, "The database does not answer", None, Some(RETRY_AFTER)),
+            ApplicationUnavailable => (503, "The application does not answer", None, Some(RETRY_AFTER)),
+            TooManyConnections => (503, "Too many connections", None, Some(RETRY_AFTER)),
             Stopping => (503, "The server is stopping", None, Some(RETRY_AFTER)),
         };
         Self::refusal(status, message, errors, retry_after)

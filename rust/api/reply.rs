@@ -2,12 +2,12 @@
 
 use super::poll::Polled;
 
-/// A status and a JSON body. A poll's carries the right to take its messages off the session: dropped without `commit`,
-/// it leaves them first in line for the next poll.
+/// A status and a JSON body. A poll's carries the right to take its messages off the session: where
+/// that is not committed, they stay first in line for the next poll.
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
-    /// Seconds, for `Retry-After`: on every 429 and 503.
+    /// Seconds, for `Retry-After`: on every 429 and 503, and where a stop ended a poll.
     pub retry_after: Option<u32>,
     polled: Option<Polled>,
 }
@@ -17,19 +17,12 @@ impl Reply {
         Self { status, body, retry_after, polled: None }
     }
 
-    pub(super) fn polled(body: Vec<u8>, polled: Polled) -> Self {
-        Self { polled: Some(polled), ..Self::json(200, body, None) }
+    pub(super) fn polled(body: Vec<u8>, retry_after: Option<u32>, polled: Polled) -> Self {
+        Self { polled: Some(polled), ..Self::json(200, body, retry_after) }
     }
 
-    /// Takes off what `commit` needs, for whoever keeps the rest longer.
+    /// What to commit when the first byte is about to be written; `None` where the reply carries no messages' worth.
     pub fn take_polled(&mut self) -> Option<Polled> {
         self.polled.take()
-    }
-
-    /// To be called when the first byte is about to be written.
-    pub fn commit(&mut self) {
-        if let Some(polled) = self.polled.take() {
-            polled.commit();
-        }
     }
 }

@@ -5,13 +5,16 @@ use std::fmt;
 use std::time::Instant;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::object::Object;
 use super::refusal::{FieldErrors, Refusal};
 use super::reply::Reply;
 use super::{Api, looked_up, text};
 use crate::hub::Micros;
 use crate::hub::directory::User;
+use crate::hub::mailbox::Delivery;
 use crate::hub::message::Message;
 
 /// Bytes a request's body may have.
@@ -76,12 +79,11 @@ impl Api {
     async fn send_to_recipient(&self, sender: &User, name: &str, text: &str, now: Micros) -> Result<(), Refusal> {
         let recipient = looked_up(self.hub.directory.user_named(&name.to_ascii_lowercase(), now)).await?;
         let recipient = recipient.ok_or(Refusal::NoSuchRecipient)?;
-        if !self.hub.is_online(recipient.id) {
-            self.hub.stats.send_dropped_offline.add(1);
-            return Err(Refusal::RecipientOffline);
+        match self.hub.deliver(&Message::new(&sender.username, text, now), [recipient.id]) {
+            Delivery { accepted: 0, refused: 0 } => Err(Refusal::RecipientOffline),
+            Delivery { refused: 0, .. } => Ok(()),
+            _ => Err(Refusal::RecipientFull),
         }
-        let delivery = self.hub.deliver(&Message::new(&sender.username, text, now), [recipient.id]);
-        if delivery.refused > 0 { Err(Refusal::RecipientFull) } else { Ok(()) }
     }
 }
 
@@ -90,11 +92,7 @@ fn accepted() -> Reply {
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Order<'_>, Refusal> {
-    // An array would do for serde, as a struct without its names.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Refusal::NotJson);
-    }
-    let Envelope { message } = serde_json::from_slice(body).map_err(|_| Refusal::NotJson)?;
+    let Object(Envelope { message }) = serde_json::from_slice(body).map_err(|_| Refusal::NotJson)?;
     let message = match message {
         MessageField::Object(message) => message,
         MessageField::Other => return Err(Refusal::Fields(FieldErrors::from([("message", vec![MUST_BE_OBJECT])]))),
@@ -132,10 +130,14 @@ impl Default for MessageField<'_> {
     }
 }
 
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct MessageBody<'a> {
+    #[serde(borrow)]
     chat_id: Field<'a>,
+    #[serde(borrow)]
     recipient: Field<'a>,
+    #[serde(borrow)]
     payload: Field<'a>,
 }
 
@@ -158,16 +160,6 @@ impl<'a> Field<'a> {
         errors.insert(name, vec![why]);
         None
     }
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Key {
-    ChatId,
-    Recipient,
-    Payload,
-    #[serde(other)]
-    Other,
 }
 
 /// Implements the visits of every JSON type but the named ones with one value.
@@ -231,18 +223,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for MessageField<'a> {
             fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
                 Ok(MessageField::Other)
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut body = MessageBody::default();
-                // A key that comes twice counts as it came last, as in most JSON readers.
-                while let Some(key) = map.next_key()? {
-                    match key {
-                        Key::ChatId => body.chat_id = map.next_value()?,
-                        Key::Recipient => body.recipient = map.next_value()?,
-                        Key::Payload => body.payload = map.next_value()?,
-                        Key::Other => drop(map.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(MessageField::Object(body))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                MessageBody::deserialize(MapAccessDeserializer::new(map)).map(MessageField::Object)
             }
         }
         deserializer.deserialize_any(AsMessage)

@@ -111,6 +111,12 @@ impl Directory {
         landed(self.users.ask(id, now, || self.wanted.notify_one())?).await
     }
 
+    /// Whether a token of this generation is known to be void by now: the user is deleted, or has changed the password.
+    pub fn is_revoked(&self, id: UserId, token_generation: i32, now: Micros) -> bool {
+        let known = self.users.known(&id, now).flatten();
+        known.is_some_and(|user| user.deleted || user.token_generation != token_generation)
+    }
+
     /// The user who has this name now, which is lowercase; nobody has a deleted user's.
     pub async fn user_named(&self, name: &str, now: Micros) -> Found<Arc<User>> {
         if !could_exist(name) {
@@ -125,7 +131,7 @@ impl Directory {
             let Some(id) = known else { return Ok(None) };
             match self.user(id, now).await? {
                 Some(user) if *user.username == *name => return Ok(Some(user).filter(|user| !user.deleted)),
-                _ => self.names.forget(name),
+                _ => self.names.forget(name, || self.wanted.notify_one()),
             }
         }
         Ok(None)
@@ -181,6 +187,11 @@ impl Directory {
         self.names.put(user.username.clone(), user.id, |_| false);
         let revision = user.revision;
         self.users.put(user.id, Arc::new(user), |known| known.revision > revision);
+    }
+
+    /// Has the user loaded again by the next who asks: it is not known whether a change was committed.
+    pub fn forget_user(&self, id: UserId) {
+        self.users.forget(&id, || self.wanted.notify_one());
     }
 
     /// Stores a committed chat.

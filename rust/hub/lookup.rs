@@ -144,12 +144,18 @@ impl<K: Hash + Eq + Clone, V: Clone, W: Weighter<K, Known<V>> + Clone> Lookup<K,
         }
     }
 
-    /// Forgets the key, so that the next to ask has it loaded.
-    pub fn forget<Q>(&self, key: &Q)
+    /// Forgets the key, so that the next to ask has it loaded; a flight under way is asked for anew. `begun` is called
+    /// when there is one.
+    pub fn forget<Q>(&self, key: &Q, begun: impl FnOnce())
     where
         Q: Hash + quick_cache::Equivalent<K> + ?Sized,
     {
+        let mut flights = self.flights.lock();
         self.known.remove(key);
+        if let Some(flight) = flights.by_key.get_mut(key) {
+            flight.batch = None;
+            begun();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Micros;
 use super::message::SharedMessage;
-use super::session::{Session, SessionId};
+use super::session::{Pushed, Session, SessionId};
 use super::settings::Settings;
 use crate::structures::{InsertError, RcuMap};
 
@@ -40,8 +40,15 @@ impl Mailbox {
     /// Puts the message into the queue of every session.
     pub fn deliver(&self, message: &SharedMessage, settings: &Settings) -> Delivery {
         self.sessions.read(|sessions| {
-            let accepted = sessions.iter().filter(|(_, session)| session.push(message, settings).is_ok()).count();
-            Delivery { accepted, refused: sessions.len() - accepted }
+            let mut delivery = Delivery::default();
+            for (_, session) in sessions {
+                match session.push(message, settings) {
+                    Pushed::Accepted => delivery.accepted += 1,
+                    Pushed::Refused => delivery.refused += 1,
+                    Pushed::Closed => {}
+                }
+            }
+            delivery
         })
     }
 

@@ -112,24 +112,26 @@ impl Hub {
         mailbox.session(session).ok_or(ReadError::Gone)?.read(now)
     }
 
-    /// Whether the user has a session.
-    pub fn is_online(&self, user: UserId) -> bool {
-        self.mailboxes.read(&user, |mailbox| !mailbox.is_empty()).unwrap_or(false)
-    }
-
     /// Puts the message into every session of every one of these users.
     pub fn deliver(&self, message: &SharedMessage, users: impl IntoIterator<Item = UserId>) -> Delivery {
         let settings = self.settings.load();
         let mut total = Delivery::default();
         for user in users {
-            match self.mailboxes.get(&user) {
-                Some(mailbox) => total += mailbox.deliver(message, &settings),
-                None => self.stats.send_dropped_offline.add(1),
-            }
+            let delivery =
+                self.mailboxes.get(&user).map(|mailbox| mailbox.deliver(message, &settings)).unwrap_or_default();
+            self.stats.send_dropped_offline.add(usize::from(delivery == Delivery::default()));
+            total += delivery;
         }
         self.stats.send_successful.add(total.accepted);
         self.stats.send_dropped_overflow.add(total.refused);
         total
+    }
+
+    /// Makes the user's parked readers look again.
+    pub fn wake_user(&self, user: UserId) {
+        if let Some(mailbox) = self.mailboxes.get(&user) {
+            mailbox.wake_all();
+        }
     }
 
     /// Closes all sessions of one user.

@@ -61,9 +61,15 @@ struct State {
     held: VecDeque<SharedMessage>,
 }
 
-/// The session's bound is reached and it refused the message.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused;
+/// What became of a message that was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    Accepted,
+    /// The session's bound is reached; the gap will be declared.
+    Refused,
+    /// The session is closed: its owner hears that it is gone.
+    Closed,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReadError {
@@ -96,7 +102,11 @@ impl Session {
     }
 
     /// Queues a message and wakes the reader, or refuses it and wakes the reader to say so.
-    pub fn push(&self, message: &SharedMessage, settings: &Settings) -> Result<(), Refused> {
+    pub fn push(&self, message: &SharedMessage, settings: &Settings) -> Pushed {
+        // One that is closed right after this look is one that was closed right after the push.
+        if self.is_closed() {
+            return Pushed::Closed;
+        }
         let cost = message.cost();
         let accepted = self.bytes.fetch_add(cost, Ordering::Relaxed) + cost <= settings.max_queue_bytes
             && self.queue.push(Arc::clone(message), settings.max_queue_size).is_ok();
@@ -105,14 +115,18 @@ impl Session {
             self.refused.fetch_add(1, Ordering::Release);
         }
         self.waker.wake();
-        if accepted { Ok(()) } else { Err(Refused) }
+        if accepted { Pushed::Accepted } else { Pushed::Refused }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Becomes the session's reader.
     pub fn read(self: Arc<Self>, now: Micros) -> Result<Reader, ReadError> {
         {
             let mut state = self.state.lock();
-            if self.closed.load(Ordering::Acquire) {
+            if self.is_closed() {
                 return Err(ReadError::Gone);
             }
             if state.being_read {
@@ -175,7 +189,7 @@ pub struct Taken {
 
 impl Reader {
     pub fn is_closed(&self) -> bool {
-        self.session.closed.load(Ordering::Acquire)
+        self.session.is_closed()
     }
 
     /// Ready when messages wait, a refused one is to be declared, or the session was closed.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hub::message::Message;
-use crate::hub::session::Refused;
+use crate::hub::session::Pushed;
 
 const SECOND: Micros = 1_000_000;
 const SHORT: &str = "hi";
@@ -108,10 +108,19 @@ fn what_a_reader_gathered_and_left_counts_against_the_bound() {
     let reader = hub.read(1, &session.id(), 0).unwrap();
     assert_eq!(reader.gather(1).messages, 1);
     drop(reader);
-    assert_eq!(session.push(&Message::new("ann", "c", 0), &settings), Err(Refused));
+    assert_eq!(session.push(&Message::new("ann", "c", 0), &settings), Pushed::Refused);
     let reader = hub.read(1, &session.id(), 0).unwrap();
     assert_eq!(texts(&reader, 1), (vec![json("a")], true));
     assert_eq!(texts(&reader, 1), (vec![json("b")], false));
+}
+
+#[test]
+fn a_closed_session_takes_nothing() {
+    let hub = Hub::default();
+    let session = hub.open(1, 0).unwrap();
+    session.close();
+    assert_eq!(send(&hub, 1, SHORT), Delivery::default());
+    assert_eq!(session.waiting(), 0);
 }
 
 #[test]
@@ -138,7 +147,7 @@ fn a_session_that_is_read_is_not_idle() {
     assert_eq!(sweep(11 * idle - 1), 0, "it was seen when the reading ended");
     assert_eq!(sweep(11 * idle), 1);
     assert_eq!(hub.read(1, &session.id(), 11 * idle).unwrap_err(), ReadError::Gone);
-    assert_eq!((hub.online(), hub.is_online(1)), (0, false));
+    assert_eq!((hub.online(), send(&hub, 1, SHORT)), (0, Delivery::default()));
     assert!(hub.open(1, 11 * idle).is_ok(), "and may come back");
 }
 
@@ -184,10 +193,12 @@ proptest! {
             match op {
                 0 => settings.max_queue_size = amount,
                 1 => {
-                    let expected = if model.len() < settings.max_queue_size { Ok(()) } else { Err(Refused) };
-                    match expected {
-                        Ok(()) => model.push_back(json(&number.to_string())),
-                        Err(Refused) => missed = true,
+                    let fits = model.len() < settings.max_queue_size;
+                    let expected = if fits { Pushed::Accepted } else { Pushed::Refused };
+                    if fits {
+                        model.push_back(json(&number.to_string()));
+                    } else {
+                        missed = true;
                     }
                     prop_assert_eq!(session.push(&Message::new("ann", &number.to_string(), 0), &settings), expected);
                 }

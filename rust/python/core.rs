@@ -21,10 +21,17 @@ pub struct Core {
     api: Arc<Api>,
 }
 
+impl Core {
+    pub fn api(&self) -> Arc<Api> {
+        Arc::clone(&self.api)
+    }
+}
+
 #[pyclass(frozen, get_all, module = "pychat._core")]
 pub struct Identity {
     user_id: UserId,
     username: String,
+    token_generation: i32,
 }
 
 #[pymethods]
@@ -109,7 +116,8 @@ impl Core {
         let api = Arc::clone(&self.api);
         awaitable(py, async move {
             let user = api.identify(authorization.as_deref(), api.clock.now()).await?;
-            Ok(Identity { user_id: user.id, username: user.username.to_string() })
+            let token_generation = user.token_generation;
+            Ok(Identity { user_id: user.id, username: user.username.to_string(), token_generation })
         })
     }
 
@@ -123,9 +131,15 @@ impl Core {
 
     fn put_user(&self, user_id: UserId, username: String, revision: i32, token_generation: i32, deleted: bool) {
         self.api.hub.directory.put_user(load::user((user_id, username, revision, token_generation, deleted)));
+        // Parked polls whose token has become void end.
+        self.api.hub.wake_user(user_id);
         if deleted {
             self.api.hub.close_user(user_id, self.api.clock.now());
         }
+    }
+
+    fn forget_user(&self, user_id: UserId) {
+        self.api.hub.directory.forget_user(user_id);
     }
 
     fn put_chat(&self, chat_id: String, members: Vec<MemberRow>) {
@@ -134,6 +148,11 @@ impl Core {
 
     fn stop(&self, py: Python<'_>) {
         py.detach(|| self.api.hub.stop());
+    }
+
+    #[getter]
+    fn is_stopping(&self) -> bool {
+        self.api.hub.is_stopping()
     }
 
     #[getter]

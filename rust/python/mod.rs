@@ -2,6 +2,7 @@
 
 mod awaitable;
 mod core;
+mod edge;
 mod load;
 mod reply;
 
@@ -13,6 +14,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ApiError", module.py().get_type::<reply::ApiError>())?;
     module.add_class::<core::Core>()?;
     module.add_class::<core::Identity>()?;
+    module.add_class::<edge::Edge>()?;
     module.add_class::<load::LoadBatch>()?;
     module.add_class::<reply::Reply>()
 }

@@ -21,6 +21,8 @@ struct Shared {
     hub: Hub,
     clock: AtomicI64,
     stop: AtomicBool,
+    /// The senders have ended: what is in the queues now is all there will be.
+    drained: AtomicBool,
     accepted: AtomicUsize,
     delivered: AtomicUsize,
     declared: AtomicUsize,
@@ -30,7 +32,8 @@ struct Shared {
 /// Senders number their messages for each user. Each user has one reader who opens sessions, reads them, sometimes goes
 /// away before taking what it gathered, and sometimes stays away until the sweep closes the session. Time is a counter
 /// that the sweeper moves. In each session every sender's numbers must arrive once and in order, no more of them
-/// missing than were declared refused; and in the end what was accepted is what was delivered or still waits.
+/// missing than were declared refused; and in the end what was accepted was delivered, or is in a session that was closed
+/// with it.
 #[test]
 fn what_is_accepted_is_delivered_once_in_order_or_its_loss_is_declared() {
     let shared = Shared::default();
@@ -45,7 +48,7 @@ fn what_is_accepted_is_delivered_once_in_order_or_its_loss_is_declared() {
 
     let sessions: Vec<Arc<Session>> = std::thread::scope(|scope| {
         let shared = &shared;
-        (0..SENDERS).for_each(|sender| drop(scope.spawn(move || send(shared, sender))));
+        let senders: Vec<_> = (0..SENDERS).map(|sender| scope.spawn(move || send(shared, sender))).collect();
         let readers: Vec<_> = (0..USERS).map(|user| scope.spawn(move || Reading::new(shared, user).run())).collect();
         while Instant::now() < until {
             shared.clock.fetch_add(1, Ordering::Relaxed);
@@ -53,6 +56,8 @@ fn what_is_accepted_is_delivered_once_in_order_or_its_loss_is_declared() {
             std::thread::sleep(Duration::from_micros(200));
         }
         shared.stop.store(true, Ordering::Relaxed);
+        senders.into_iter().for_each(|sender| sender.join().expect("a sender"));
+        shared.drained.store(true, Ordering::Relaxed);
         readers.into_iter().flat_map(|reader| reader.join().expect("the reader's checks hold")).collect()
     });
 
@@ -60,7 +65,10 @@ fn what_is_accepted_is_delivered_once_in_order_or_its_loss_is_declared() {
     let (declared, gone) = (shared.declared.into_inner(), shared.gone.into_inner());
     println!("accepted {accepted}, delivered {delivered}, refusals declared {declared}, sessions gone {gone}");
     assert!(delivered > 0 && declared > 0 && gone > 0, "the run must reach every case");
-    assert_eq!(accepted, delivered + sessions.iter().map(|session| session.waiting()).sum::<usize>());
+    let left: usize = sessions.iter().filter(|session| session.is_closed()).map(|session| session.waiting()).sum();
+    assert_eq!(accepted, delivered + left, "{left} were left in closed sessions");
+    // Their owners stayed away or were slower than the sweep; that is the exception.
+    assert!(left < accepted / 2);
     sweep(&shared.hub, i64::MAX);
     assert_eq!(shared.hub.online(), 0);
     assert_eq!(shared.hub.stats.sessions_opened.get(), 0);
@@ -125,7 +133,7 @@ impl<'a> Reading<'a> {
 
     /// One poll; false when everything is read and no more will come.
     fn step(&mut self) -> bool {
-        let last = self.shared.stop.load(Ordering::Relaxed);
+        let last = self.shared.drained.load(Ordering::Relaxed);
         if self.session.is_none() {
             self.open();
         }

@@ -66,6 +66,17 @@ async fn an_answer_from_before_a_change_does_not_replace_it() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_while_it_is_loaded_is_loaded_again() {
+    let directory = Arc::new(Directory::default());
+    let (asked, batch) = ask(&directory, |d| async move { d.user(7, 0).await }).await;
+    directory.forget_user(7);
+    land(&directory, &batch, vec![user(7, "old", 0)]);
+    let again = directory.next_batch().await;
+    land(&directory, &again, vec![user(7, "new", 1)]);
+    assert_eq!(&*asked.await.unwrap().unwrap().unwrap().username, "new");
+}
+
+#[tokio::test]
 async fn a_name_belongs_to_who_has_it_now() {
     let directory = Arc::new(Directory::default());
     directory.put_user(user(1, "ann", 0));

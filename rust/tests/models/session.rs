@@ -4,7 +4,7 @@ use std::sync::Arc;
 use loom::future::block_on;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use pychat_core::hub::message::{Message, SharedMessage};
-use pychat_core::hub::session::{ReadError, Reader, Session};
+use pychat_core::hub::session::{Pushed, ReadError, Reader, Session};
 use pychat_core::hub::settings::Settings;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ fn message(number: usize) -> SharedMessage {
 }
 
 fn push(session: &Session, number: usize, bound: usize) -> bool {
-    session.push(&message(number), &bounded(bound)).is_ok()
+    session.push(&message(number), &bounded(bound)) == Pushed::Accepted
 }
 
 /// Gathers and commits; the numbers, and how many refusals were declared.
@@ -204,15 +204,15 @@ fn bytes_come_back() {
     check(|| {
         let session = session();
         let settings = Settings { max_queue_bytes: message(1).cost(), ..Settings::default() };
-        both(|| session.push(&message(1), &settings).is_ok(), {
+        both(|| session.push(&message(1), &settings), {
             let (session, settings) = (Arc::clone(&session), settings.clone());
             move || {
-                let _ = session.push(&message(2), &settings);
+                session.push(&message(2), &settings);
                 take(&Arc::clone(&session).read(0).unwrap(), 9)
             }
         });
         take(&Arc::clone(&session).read(0).unwrap(), 9);
-        assert_eq!(session.push(&message(3), &settings), Ok(()));
-        assert!(session.push(&message(4), &settings).is_err());
+        assert_eq!(session.push(&message(3), &settings), Pushed::Accepted);
+        assert_eq!(session.push(&message(4), &settings), Pushed::Refused);
     });
 }

@@ -1,0 +1,68 @@
+# The one runner: people, hooks and CI call these targets. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Used to make .venv; after that only .venv's own Python runs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILT := $(VENV)/.built
+# Folders are listed too: one changes when a file in it is removed.
+RUST := Cargo.toml Cargo.lock $(shell find rust)
+
+# rustup's place, for shells that have not read its profile
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# One interpreter for every cargo command, so that none rebuilds what another built.
+CARGO := PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## start the server on http://127.0.0.1:8080 (Ctrl+C stops it)
+	@exec $(BIN)/pychat serve --config configs/pychat.toml
+
+.PHONY: build
+build: $(BUILT) ## make .venv with all dependencies and the Rust extension in it
+
+$(VENV)/.tools: constraints.txt
+	@PYTHON="$(PYTHON)" scripts/check_tools build
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt maturin
+	@touch $@
+
+$(BUILT): $(VENV)/.tools pyproject.toml constraints.txt $(RUST)
+	@PYTHON="$(BIN)/python" scripts/check_tools build
+	@# maturin writes into the old file, which would crash a server that is running from it
+	@rm -f pychat/_core*.so
+	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) \
+		$(BIN)/maturin develop --release --locked --extras dev
+	@touch $@
+
+.PHONY: test
+test: build ## all tests: Rust, then Python
+	@PYTHON="$(BIN)/python" scripts/check_tools test
+	LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" \
+		$(CARGO) test --locked --quiet
+	$(BIN)/pytest -n logical
+
+.PHONY: lint
+lint: build ## formatting, lint and types of Python and Rust
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest pychat._core
+	cargo fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+.PHONY: coverage
+coverage: build ## which Python lines the tests reach, as a table and in htmlcov/
+	$(BIN)/pytest -n logical --cov --cov-report=term --cov-report=html
+
+.PHONY: bench
+bench: build ## cost of a send and memory of a parked poll (needs wrk); see benches/README.md
+	$(BIN)/python -m benches

@@ -1,0 +1,63 @@
+"""What a parked poll costs in memory: how much the server grows when polls are held open, connection and all."""
+
+import resource
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benches.process import cpu_sec, resident_bytes
+from tests.support.door import Door
+from tests.support.server import Options, Server, running
+from tests.support.wait import wait_until
+
+USERS = 40
+SESSIONS_EACH = 225
+POLLS = USERS * SESSIONS_EACH
+
+DYNAMIC_CONFIG: dict[str, dict[str, object]] = {
+    "SESSIONS_CONFIG": {"max_sessions_amount": SESSIONS_EACH},
+    # None may come back by itself while they are measured.
+    "POLLING_CONFIG": {"polling_time_sec": 600},
+}
+
+
+def measure(door: Door) -> dict[str, float]:
+    """The figures through one door, from one server that held no poll before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = POLLS + 200
+    if soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+        environment = {
+            **door.environment,
+            "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),
+            "PYCHAT_HTTP__MAX_CONNECTIONS_PER_ADDRESS": str(needed),
+        }
+        options = Options(folder, environment, DYNAMIC_CONFIG)
+        with running(options) as server:
+            people = [server.person() for _ in range(USERS)]
+            sessions = [person.session() for person in people for _ in range(SESSIONS_EACH)]
+            settle(server)
+            before = resident_bytes(server.pid)
+            polls = [session.open_poll() for session in sessions]
+            settle(server)
+            after = resident_bytes(server.pid)
+            # A stopping server answers what it holds: this many polls it did hold.
+            server.terminate()
+            statuses = [poll.answer()[0] for poll in polls]
+            assert statuses == [200] * POLLS, "not every poll was parked"
+            server.exit_code()
+    return {"parked_polls": POLLS, "kib_per_parked_poll": (after - before) / POLLS / 1024}
+
+
+def settle(server: Server) -> None:
+    """Waits until the server has done what it was asked: a second in which it used next to no CPU time."""
+
+    def is_quiet() -> bool:
+        before = cpu_sec(server.pid)
+        time.sleep(1)
+        return cpu_sec(server.pid) - before <= 0.02
+
+    wait_until(is_quiet, "the server comes to rest", within_sec=60)

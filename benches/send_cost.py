@@ -1,0 +1,108 @@
+"""What one send costs: sends a second and CPU time a send, the server on one core, wrk on another.
+
+Each send is a request of its own with its token judged and the limiter on (raised, so that it lets the load through);
+it goes to a private chat whose other member is online. The sessions are read empty after each round, and every
+message is counted: as many must have arrived as wrk saw accepted.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benches.process import cpu_sec, pinned
+from tests.support.client import Person, Session
+from tests.support.door import Door
+from tests.support.server import Options, Server, running
+
+SCRIPT = Path(__file__).with_name("send.lua")
+PAIRS = 64
+CONNECTIONS = 64
+ROUNDS = 5
+ROUND_SEC = 5
+WARM_UP_SEC = 2
+END = "the round is over"
+
+DYNAMIC_CONFIG: dict[str, dict[str, object]] = {
+    # Lets one user send whatever wrk can.
+    "SEND_LIMITER_CONFIG": {"is_enabled": True, "token_refill_amount": 100_000, "max_rps_per_user": 100_000},
+    # A session must hold its share of a round, which nobody reads before the end.
+    "QUEUE_CONFIG": {"max_queue_size": 100_000, "max_queue_bytes": 100_000_000},
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    sender: Person
+    reader: Session
+    chat_id: str
+
+    @classmethod
+    def introduced(cls, server: Server) -> "Pair":
+        sender, reader = server.person(), server.person()
+        return cls(sender, reader.session(), sender.chat_with(reader))
+
+    def drain(self) -> int:
+        """Reads the session empty; returns how many messages were in it."""
+        self.sender.says(self.chat_id, END)
+        count = 0
+        while True:
+            batch = self.reader.read()
+            assert not batch.resync_required, "a queue ran over: it was not the cost of a delivered message"
+            count += len(batch.messages)
+            if batch.texts[-1] == END:
+                return count - 1
+
+
+def measure(door: Door) -> dict[str, float]:
+    """The figures through one door, each the median of the rounds."""
+    if shutil.which("wrk") is None:
+        sys.exit("This bench needs wrk (Debian: apt-get install wrk).")
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit("This bench needs two cores: one for the server, one for wrk.")
+    with TemporaryDirectory() as name, pinned({cores[0]}):
+        folder = Path(name)
+        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+        environment = {**door.environment, "PYCHAT_DATABASE__DATA_DIR": str(folder / "data")}
+        options = Options(folder, environment, DYNAMIC_CONFIG)
+        with running(options) as server:
+            pairs = [Pair.introduced(server) for _ in range(PAIRS)]
+            senders = folder / "senders"
+            senders.write_text("".join(f"{pair.sender.token} {pair.chat_id}\n" for pair in pairs))
+            load(server, senders, cores[1], WARM_UP_SEC)
+            for pair in pairs:
+                pair.drain()
+            rounds = [one_round(server, pairs, senders, cores[1]) for _ in range(ROUNDS)]
+    return {figure: statistics.median(each[figure] for each in rounds) for figure in rounds[0]}
+
+
+def one_round(server: Server, pairs: list[Pair], senders: Path, core: int) -> dict[str, float]:
+    before = cpu_sec(server.pid)
+    counted = load(server, senders, core, ROUND_SEC)
+    cpu = cpu_sec(server.pid) - before
+    assert counted["refused"] == counted["lost"] == 0, f"not every send was accepted: {counted}"
+    sends = counted["answers"]
+    arrived = sum(pair.drain() for pair in pairs)
+    # wrk leaves with one request a connection under way.
+    assert sends <= arrived <= sends + CONNECTIONS, f"{sends} sends were accepted and {arrived} messages arrived"
+    return {
+        "sends_per_sec": sends / counted["duration_sec"],
+        "cpu_us_per_send": cpu / sends * 1e6,
+        "p50_ms": counted["p50_ms"],
+        "p99_ms": counted["p99_ms"],
+    }
+
+
+def load(server: Server, senders: Path, core: int, duration_sec: int) -> dict[str, float]:
+    """Lets wrk send for a while; returns what it counted."""
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration_sec}s"]
+    command += ["-s", str(SCRIPT), server.url, "--", str(senders)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    counted: dict[str, float] = json.loads(output.splitlines()[-1])
+    return counted

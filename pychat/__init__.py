@@ -1,0 +1,1 @@
+"""A chat server for Python whose data plane is Rust."""

@@ -1,0 +1,1 @@
+"""Chats: who talks where."""

@@ -1,0 +1,1 @@
+"""Postgres: the pool, the migrations, and the server that pychat brings along."""

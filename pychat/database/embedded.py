@@ -1,0 +1,247 @@
+"""The Postgres server that pychat brings along, for those who give no `database.url`.
+
+It lives in `data_dir/postgres`, is reached through a Unix socket in a folder that only its user may enter, and runs
+as long as we do: started here, started again when it dies, stopped with us. One left over from a pychat that was
+killed is stopped and started anew.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+import structlog
+
+from pychat.database.server_files import (
+    SERVER_MAJOR,
+    EmbeddedPostgresError,
+    programs_for,
+    server_account,
+)
+
+log = structlog.get_logger("pychat.database")
+
+PORT = 5432  # of the socket's name alone; no TCP port is opened
+OWN_NAMES = ("lock", "postgres", "postgres.log", "postgres.new", "run", "server-*", "signing.key", ".signing.key.*")
+LONGEST_SOCKET_PATH = 103  # bytes; Linux takes 107, others less
+STARTED_WITHIN_SEC = 300  # recovery after a crash reads up to max_wal_size of log
+FAST_STOP_SEC = 3.0  # then without a checkpoint, which costs a recovery at the next start but no data
+FORCED_STOP_SEC = 0.5
+LOOK_EVERY_SEC = 0.2
+RETRY_EVERY_SEC = 1.0
+
+SERVER_OPTIONS = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    "unix_socket_permissions": "0700",
+    "max_connections": "50",
+    "shared_buffers": "64MB",
+    "max_wal_size": "2GB",  # after each checkpoint a touched page goes to the log whole: make them rare
+    "log_checkpoints": "off",
+    "log_min_messages": "log",  # a statement's error is its sender's concern; nothing here rotates this log
+}
+
+
+class EmbeddedPostgres:
+    """One server on one `data_dir`; it may be stopped and started again. For use from one event loop."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir.absolute()
+        self._cluster = self._data_dir / "postgres"
+        self._log_file = self._data_dir / "postgres.log"
+        self._lock: IO[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """Makes the cluster on the first run, starts the server and returns its DSN, a `postgresql://` URL.
+
+        Raises:
+            EmbeddedPostgresError: `data_dir` is in use or cannot be used, or the server does not start.
+        """
+        try:
+            args = await asyncio.to_thread(self._prepare)
+            await self._launch(args)
+        except OSError as error:
+            await self.stop()
+            raise EmbeddedPostgresError(f"{error.filename or self._data_dir}: {error.strerror}") from error
+        except BaseException:
+            await self.stop()
+            raise
+        self._supervisor = asyncio.create_task(self._supervise(args), name="embedded-postgres")
+        return f"postgresql://pychat@/postgres?host={quote(str(self._socket_dir))}&port={PORT}&sslmode=disable"
+
+    async def stop(self) -> None:
+        """Stops the server, by force if it takes longer than a few seconds, and frees `data_dir`."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait([self._supervisor])
+            self._supervisor = None
+        if self._process is not None:
+            await asyncio.to_thread(_stop_process, self._process.pid, self._process)
+            self._process = None
+            with contextlib.suppress(OSError):
+                self._socket_dir.rmdir()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def kill(self) -> None:
+        """Tells the server to go down without a checkpoint, and does not wait: for a process that ends at once."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+
+    def _prepare(self) -> list[str | Path]:
+        """Everything up to the server's command line, which it returns."""
+        self._account = server_account()
+        self._take_data_dir()
+        self._stop_leftover()
+        programs = programs_for(self._account, self._data_dir)
+        self._make_cluster(programs)
+        self._socket_dir = self._make_socket_dir()
+        options = {**SERVER_OPTIONS, "unix_socket_directories": _quoted(self._socket_dir)}
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        return [programs / "postgres", "-D", self._cluster, *settings]
+
+    def _take_data_dir(self) -> None:
+        account, data_dir = self._account, self._data_dir
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if account.is_other and all(any(path.match(own) for own in OWN_NAMES) for path in data_dir.iterdir()):
+            data_dir.chmod(0o711)  # the folder is ours; others may pass through to what is theirs in it
+        if account.is_other and not account.run("/bin/sh", "-c", 'cd "$1"', "sh", data_dir)[0]:
+            raise EmbeddedPostgresError(
+                f"{data_dir}: the user {account.name}, which runs the database for root, cannot enter this folder; "
+                "choose another database.data_dir"
+            )
+        lock = (data_dir / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip()
+            lock.close()
+            raise EmbeddedPostgresError(f"{data_dir} is in use by another pychat (process {owner})") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def _stop_leftover(self) -> None:
+        pid = _postmaster(self._cluster)[0]
+        if pid is not None and _runs_in(pid, self._cluster):
+            log.warning("a database server left over from a killed pychat is stopped", pid=pid)
+            _stop_process(pid)
+
+    def _make_cluster(self, programs: Path) -> None:
+        if self._cluster.exists():
+            major = (self._cluster / "PG_VERSION").read_text().strip()
+            if major != str(SERVER_MAJOR):
+                raise EmbeddedPostgresError(f"{self._cluster} is Postgres {major}'s; this pychat has {SERVER_MAJOR}")
+            return
+        # Under another name until it is whole: initdb may be interrupted.
+        draft = self._cluster.with_name("postgres.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        self._account.take(draft)
+        encoding = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        # Whoever gets into the socket's folder is let in.
+        access = ["--username=pychat", "--auth=trust"]
+        done, output = self._account.run(programs / "initdb", "-D", draft, *encoding, *access, "--no-instructions")
+        if not done:
+            raise EmbeddedPostgresError(f"cannot create the database in {draft}: {output.splitlines()[-1]}")
+        draft.rename(self._cluster)
+
+    def _make_socket_dir(self) -> Path:
+        folder = self._data_dir / "run"
+        # A comma would end the path, for Postgres' clients.
+        if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > LONGEST_SOCKET_PATH or "," in str(folder):
+            name = hashlib.sha256(os.fsencode(self._data_dir)).hexdigest()[:16]
+            folder = Path(f"/tmp/pychat-{self._account.uid}-{name}")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), self._account.uid):
+            raise EmbeddedPostgresError(f"{folder}: is not ours")
+        folder.chmod(0o700)
+        self._account.take(folder)
+        return folder
+
+    async def _launch(self, args: list[str | Path]) -> None:
+        """Starts the server and waits until it accepts connections."""
+        deadline = time.monotonic() + STARTED_WITHIN_SEC
+        self._process = process = self._spawn(args)
+        while _postmaster(self._cluster) != (process.pid, "ready"):
+            if process.poll() is not None:
+                raise EmbeddedPostgresError(f"the embedded Postgres does not start: {self._last_words()}")
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresError(f"the embedded Postgres is not ready; see {self._log_file}")
+            await asyncio.sleep(0.02)
+
+    def _spawn(self, args: list[str | Path]) -> subprocess.Popen[bytes]:
+        with open(self._log_file, "ab", opener=_private) as output:
+            return self._account.start(args, output)
+
+    async def _supervise(self, args: list[str | Path]) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SEC)
+            if self._process is None or self._process.poll() is None:
+                continue
+            log.error("the embedded Postgres died; starting it again")
+            try:
+                await self._launch(args)
+            except (EmbeddedPostgresError, OSError) as error:
+                # Processes of the dead server may hold its memory for a moment.
+                log.error(str(error))
+                await asyncio.sleep(RETRY_EVERY_SEC)
+
+    def _last_words(self) -> str:
+        lines = self._log_file.read_text(errors="replace").splitlines()
+        fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
+        return f"{fatal[-1] if fatal else 'no reason given'} (see {self._log_file})"
+
+
+def _postmaster(cluster: Path) -> tuple[int | None, str]:
+    """Process id and state of the server that has last run in `cluster`, as it has written them down itself."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None, ""
+    pid = int(lines[0]) if lines and lines[0].isdigit() else None
+    return pid, lines[7].strip() if len(lines) > 7 else ""
+
+
+def _runs_in(pid: int, cluster: Path) -> bool:
+    """Whether the process is really a server of this cluster: numbers are used again."""
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(cluster)
+    except OSError:
+        return False
+
+
+def _stop_process(pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
+    """Asks a server to stop fast, then harder; returns when it is gone."""
+    for how, patience in ((signal.SIGINT, FAST_STOP_SEC), (signal.SIGQUIT, FORCED_STOP_SEC), (signal.SIGKILL, 1.0)):
+        deadline = time.monotonic() + patience
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, how)
+        while time.monotonic() < deadline:
+            if child.poll() is not None if child else not Path(f"/proc/{pid}").exists():
+                return
+            time.sleep(0.01)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _quoted(path: Path) -> str:
+    """As an entry of a comma-separated list in Postgres' settings."""
+    return '"' + str(path).replace('"', '""') + '"'

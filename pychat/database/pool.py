@@ -1,0 +1,184 @@
+"""The way to Postgres: a pool of connections that says `DatabaseUnavailable` for every failure that is not the
+query's own, and works again by itself once the server is back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+import structlog
+from asyncpg import exceptions as pg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+
+log = structlog.get_logger("pychat.database")
+
+ACQUIRE_TIMEOUT_SEC = 2.0  # a request that waits longer for a connection is better told to come back
+COMMAND_TIMEOUT_SEC = 10.0
+READY_TIMEOUT_SEC = 1.0
+RELEASE_TIMEOUT_SEC = 2.0
+POOL_SIZE = 10
+OLDEST_SERVER = 14
+
+# What says that the server, not the query, is the trouble.
+_SERVER_TROUBLE = (
+    OSError,  # TimeoutError is one
+    pg.PostgresConnectionError,
+    pg.OperatorInterventionError,  # shutting down, starting up, cancelled
+    pg.InsufficientResourcesError,  # too many connections, disk full
+    pg.ReadOnlySQLTransactionError,  # the server became a standby
+    pg.InternalClientError,
+)
+# What may go wrong before a query has even begun.
+_CONNECT_TROUBLE = (OSError, pg.PostgresError, pg.InterfaceError, pg.InternalClientError)
+
+
+class DatabaseUnavailable(Exception):
+    """The database did not answer; the same request may succeed later."""
+
+
+class OutcomeUnknown(DatabaseUnavailable):
+    """The connection was lost with a statement under way: it may have been committed."""
+
+
+class Database:
+    """A pool of connections to one database.
+
+    Every method raises `DatabaseUnavailable` when the server cannot be reached or does not answer in time; errors
+    of the statement itself (a broken constraint, say) come as asyncpg's own exceptions. Where a statement may have been
+    committed all the same, it is the subclass `OutcomeUnknown`.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._is_away = False
+
+    async def connect(self) -> None:
+        """Opens the pool.
+
+        Raises:
+            DatabaseUnavailable: no connection, or a server older than Postgres 14; the message is one line and free
+                of the password.
+        """
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=0,  # asyncpg would keep logging stacks while it cannot have its minimum
+                max_size=POOL_SIZE,
+                command_timeout=COMMAND_TIMEOUT_SEC,
+                timeout=COMMAND_TIMEOUT_SEC,
+                reset=_keep_session,
+                server_settings={"application_name": "pychat"},
+            )
+            async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SEC) as connection:
+                version = connection.get_server_version().major
+        except ValueError:  # its text may quote parts of the password
+            raise DatabaseUnavailable("database.url is not a valid postgresql:// URL") from None
+        except _CONNECT_TROUBLE as error:
+            raise DatabaseUnavailable(f"cannot connect to the database: {_one_line(error)}") from error
+        if version < OLDEST_SERVER:
+            await self.close()
+            raise DatabaseUnavailable(f"the database is Postgres {version}; {OLDEST_SERVER} or later is needed")
+
+    async def close(self) -> None:
+        """Closes the pool without waiting for statements under way."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        async with self._connection() as connection:
+            return await connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        async with self._connection() as connection:
+            return await connection.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        async with self._connection() as connection:
+            return await connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Returns the command tag, such as `UPDATE 1`."""
+        async with self._connection() as connection:
+            return await connection.execute(sql, *args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Connection"]:
+        """A connection inside a transaction, which commits when the block ends and rolls back when it raises."""
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
+    async def ready(self) -> bool:
+        """Whether the server answers a trivial query within a second."""
+        try:
+            async with self._connection(READY_TIMEOUT_SEC) as connection:
+                await connection.fetchval("SELECT 1", timeout=READY_TIMEOUT_SEC)
+        except DatabaseUnavailable:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _connection(self, acquire_sec: float = ACQUIRE_TIMEOUT_SEC) -> AsyncIterator["Connection"]:
+        pool = self._pool
+        if pool is None:
+            raise DatabaseUnavailable("the connection pool is closed")
+        try:
+            connection = await pool.acquire(timeout=acquire_sec)
+        except _CONNECT_TROUBLE as error:
+            raise DatabaseUnavailable(self._noted(error)) from error
+        try:
+            yield connection
+        except _SERVER_TROUBLE as error:
+            raise OutcomeUnknown(self._noted(error)) from error
+        except pg.InterfaceError as error:
+            if _is_closed(connection):
+                raise OutcomeUnknown(self._noted(error)) from error
+            raise
+        else:
+            if self._is_away:
+                self._is_away = False
+                log.info("the database answers again")
+        finally:
+            # A connection that cannot be given back in order is dropped by asyncpg; the statement's outcome stands.
+            with suppress(*_CONNECT_TROUBLE):
+                await pool.release(connection, timeout=RELEASE_TIMEOUT_SEC)
+
+    def _noted(self, error: BaseException) -> str:
+        """The reason in one line, which the log gets too, once an outage: its requests would only repeat it."""
+        reason = _one_line(error)
+        if not self._is_away:
+            self._is_away = True
+            log.warning("the database does not answer; requests that need it get 503 until it is back", reason=reason)
+        return reason
+
+
+def without_secrets(dsn: str) -> str:
+    """The URL of a database as it may be shown: no password, no options."""
+    try:
+        parts = urlsplit(dsn)
+        user = f"{parts.username}@" if parts.username else ""
+        return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
+    except ValueError:
+        return "********"
+
+
+async def _keep_session(_: object) -> None:
+    """Replaces asyncpg's reset, a round trip after every statement: nothing here leaves session state behind."""
+
+
+def _is_closed(connection: "Connection") -> bool:
+    try:
+        return connection.is_closed()
+    except pg.InterfaceError:  # the pool has taken the broken connection back already
+        return True
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return text or type(error).__name__

@@ -1,0 +1,1 @@
+"""The dynamic config: settings that change while the server runs."""

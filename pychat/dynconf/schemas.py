@@ -1,0 +1,96 @@
+"""The keys of the dynamic config, their fields, defaults and ranges."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+if TYPE_CHECKING:
+    from pychat._core import Core
+
+# The original server misspells one key; existing deployments write it so.
+MISSPELLED = {"SEND_LIMTIER_CONFIG": "SEND_LIMITER_CONFIG"}
+
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+Seconds = Annotated[int, Meta(ge=0, le=86_400)]
+
+
+class DynamicConfigError(Exception):
+    """A value that cannot be put in force; the message names key, field and what was expected."""
+
+
+class Polling(Struct, frozen=True):
+    max_size: Annotated[int, Meta(ge=1, le=10_000)] = 100  # messages a poll
+    polling_time_sec: Annotated[int, Meta(ge=0, le=3_600)] = 30  # 0: answer at once
+
+
+class Registry(Struct, frozen=True):
+    max_users_amount: Count = 100_000  # online at a time
+
+
+class Queue(Struct, frozen=True):
+    max_queue_size: Count = 1_000  # messages a session
+    max_queue_bytes: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000  # bytes a session
+
+
+class Sessions(Struct, frozen=True):
+    idle_timeout_sec: Annotated[int, Meta(ge=1, le=86_400)] = 60
+    max_sessions_amount: Annotated[int, Meta(ge=0, le=10_000)] = 5  # a user
+
+
+class SendLimiter(Struct, frozen=True):
+    is_enabled: bool = True
+    token_refill_amount: Count = 5  # tokens a second
+    max_rps_per_user: Count = 10  # the burst
+    idle_timeout_sec: Seconds = 5
+
+
+class GcTask(Struct, frozen=True):
+    is_enabled: bool = True
+    period_seconds: Annotated[int, Meta(ge=1, le=3_600)] = 2
+    inter_shard_pause_ms: Annotated[int, Meta(ge=0, le=10_000)] = 100
+
+
+class DynamicConfig(Struct, frozen=True):
+    """One whole snapshot. A key or a field that is not given has its default; unknown ones are ignored."""
+
+    polling: Polling = field(default_factory=Polling, name="POLLING_CONFIG")
+    registry: Registry = field(default_factory=Registry, name="REGISTRY_CONFIG")
+    queue: Queue = field(default_factory=Queue, name="QUEUE_CONFIG")
+    sessions: Sessions = field(default_factory=Sessions, name="SESSIONS_CONFIG")
+    send_limiter: SendLimiter = field(default_factory=SendLimiter, name="SEND_LIMITER_CONFIG")
+    gc_task: GcTask = field(default_factory=GcTask, name="GC_TASK_CONFIG")
+
+    def apply(self, core: "Core") -> None:
+        """Puts the snapshot in force, from the next request on."""
+        core.apply_settings(
+            polling_max_size=self.polling.max_size,
+            polling_time_sec=self.polling.polling_time_sec,
+            max_users_amount=self.registry.max_users_amount,
+            max_queue_size=self.queue.max_queue_size,
+            max_queue_bytes=self.queue.max_queue_bytes,
+            session_idle_timeout_sec=self.sessions.idle_timeout_sec,
+            max_sessions_amount=self.sessions.max_sessions_amount,
+            limiter_is_enabled=self.send_limiter.is_enabled,
+            limiter_token_refill_amount=self.send_limiter.token_refill_amount,
+            limiter_max_rps_per_user=self.send_limiter.max_rps_per_user,
+            limiter_idle_timeout_sec=self.send_limiter.idle_timeout_sec,
+        )
+
+
+def parse_dynamic_config(values: Mapping[str, object]) -> DynamicConfig:
+    """The snapshot that `{key: {field: value}}` describes.
+
+    Raises:
+        DynamicConfigError: a known key holds an invalid value.
+    """
+    known = dict(values)
+    for misspelled, correct in MISSPELLED.items():
+        if misspelled in known:
+            known.setdefault(correct, known.pop(misspelled))
+    try:
+        return msgspec.convert(known, DynamicConfig)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$.")
+        raise DynamicConfigError(f"{path.rstrip('`')}: {what[:1].lower()}{what[1:]}") from None

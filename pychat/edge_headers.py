@@ -1,0 +1,14 @@
+"""What the edge says of a request that it passes on."""
+
+from litestar.types import Scope
+
+REQUEST_ID = b"x-request-id"
+LISTENER = b"x-pychat-listener"
+"""`public`, or `monitor` and that listener's address."""
+
+
+def edge_header(scope: Scope, name: bytes) -> str | None:
+    """The header's value; `None` where no edge is in front, for then it would be the client's own."""
+    if not scope["litestar_app"].state.services.settings.edge.enabled:
+        return None
+    return next((value.decode("latin-1") for header, value in scope["headers"] if header == name), None)

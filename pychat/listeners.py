@@ -1,0 +1,166 @@
+"""Where requests come in: the edge with Granian behind it on a Unix socket, or Granian alone."""
+
+import asyncio
+import os
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+
+from pychat._core import Core, Edge
+from pychat.settings import Settings, parse_listen
+
+LISTENING_WITHIN_SEC = 10.0
+DRAIN_SEC = 1.0
+"""For answers under way, once the parked polls were told to end."""
+
+LOOK_EVERY_SEC = 0.01
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where to listen, as `host:port`; both are one where there is no edge."""
+
+    public: str
+    monitor: str
+
+
+def free_addresses(settings: Settings) -> Addresses:
+    """The addresses of the settings, known to be free; a free port is chosen for port 0.
+
+    Raises:
+        ListenError: one is in use, or not of this machine.
+    """
+    public = _free_address("http.listen", settings.http.listen)
+    return Addresses(
+        public, _free_address("monitor.listen", settings.monitor.listen) if settings.edge.enabled else public
+    )
+
+
+@asynccontextmanager
+async def listening(app: Litestar, settings: Settings, addresses: Addresses) -> AsyncIterator["asyncio.Task[None]"]:
+    """Serves `app`, from when connections are accepted until the answers under way are out. What it yields is
+    Granian's task, which ends only when it fails.
+
+    Raises:
+        ListenError
+    """
+    if not settings.edge.enabled:
+        host, port = parse_listen(addresses.public)
+        async with _application(app, settings, address=host, port=port) as application:
+            yield application
+        return
+    # Made for its owner alone: whoever reaches the socket is believed to be the edge.
+    with tempfile.TemporaryDirectory(prefix="pychat-") as folder:
+        upstream = Path(folder) / "application.sock"
+        async with (
+            _application(app, settings, uds=upstream) as application,
+            _edge(app.state.services.core, settings, addresses, upstream),
+        ):
+            yield application
+
+
+@asynccontextmanager
+async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: Path) -> AsyncIterator[None]:
+    try:
+        edge = Edge(
+            core,
+            listen=addresses.public,
+            monitor=addresses.monitor,
+            upstream=str(upstream),
+            threads=settings.edge.threads,
+            max_connections=settings.http.max_connections,
+            max_connections_per_address=settings.http.max_connections_per_address,
+            trusted_proxies=settings.http.trusted_proxies,
+        )
+    except OSError as error:
+        raise ListenError(f"cannot listen on {addresses.public} and {addresses.monitor}: {error}") from None
+    try:
+        yield
+    finally:
+        core.stop()
+        edge.drain()
+        deadline = time.monotonic() + DRAIN_SEC
+        while edge.open_connections and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
+            await asyncio.sleep(LOOK_EVERY_SEC)
+        edge.close()
+
+
+@asynccontextmanager
+async def _application(app: Litestar, settings: Settings, **where: Any) -> AsyncIterator["asyncio.Task[None]"]:
+    """Granian, at the address or Unix socket of `where`."""
+    server = Server(
+        app,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=1024,
+        # Without the edge parked polls spend it.
+        backpressure=settings.http.max_connections,
+        log_enabled=False,
+        **where,
+    )
+    application = asyncio.create_task(server.serve(), name="application")
+    try:
+        await _wait_until_accepting(where, application)
+        yield application
+    finally:
+        app.state.services.core.stop()
+        server.stop()  # type: ignore[no-untyped-call] # Granian's, without types
+        # Open connections keep Granian from ending.
+        await asyncio.wait([application], timeout=DRAIN_SEC)
+        if not application.done():
+            asyncio.get_running_loop().set_exception_handler(_report_unless_late)
+            application.cancel()
+
+
+async def _wait_until_accepting(where: dict[str, Any], application: "asyncio.Task[None]") -> None:
+    deadline = time.monotonic() + LISTENING_WITHIN_SEC
+    while True:
+        if application.done():
+            raise ListenError(f"cannot listen: {application.exception()}")
+        try:
+            if "uds" in where:
+                _, writer = await asyncio.open_unix_connection(where["uds"])
+            else:
+                _, writer = await asyncio.open_connection(where["address"], where["port"])
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ListenError(f"cannot listen: {error}") from error
+            await asyncio.sleep(LOOK_EVERY_SEC)
+        else:
+            writer.close()
+            return
+
+
+def _report_unless_late(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Granian tells its task that the connections have ended; a cancelled one does not care any more."""
+    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        loop.default_exception_handler(context)
+
+
+def _free_address(key: str, listen: str) -> str:
+    """Both Granian and the edge share their port with whoever else wants to (SO_REUSEPORT), so that a second server
+    would go unnoticed."""
+    host, port = parse_listen(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ListenError(f"cannot listen on {listen} ({key}): {os.strerror(error.errno or 0)}") from None
+        port = probe.getsockname()[1]
+    return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"

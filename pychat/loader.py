@@ -1,0 +1,45 @@
+"""Answers what requests ask of the directory and it does not hold: many questions, one trip to the database."""
+
+import structlog
+
+from pychat._core import Core, LoadBatch
+from pychat.database.pool import Database, DatabaseUnavailable
+
+log = structlog.get_logger("pychat.loader")
+
+# Two selects and not an OR: each takes its index.
+_USERS = """
+    SELECT id, username, revision, token_generation, deleted_at IS NOT NULL FROM users WHERE id = ANY($1::bigint[])
+    UNION
+    SELECT id, username, revision, token_generation, deleted_at IS NOT NULL FROM users WHERE username = ANY($2::text[])
+"""
+_MEMBERS = """
+    SELECT chat_id, array_agg(user_id) AS user_ids, array_agg(role <> 'reader') AS may_post
+    FROM chat_members WHERE chat_id = ANY($1::text[]) GROUP BY chat_id
+"""
+
+
+async def run_loader(core: Core, database: Database) -> None:
+    """Serves the directory until cancelled."""
+    while True:
+        batch = await core.next_load()
+        try:
+            await _load(batch, database)
+        except DatabaseUnavailable:
+            batch.fail()
+        except Exception as failure:
+            # The next batch may well be in order: without a loader nobody could sign in any more.
+            log.error("loading failed", exc_info=failure)
+            batch.fail()
+
+
+async def _load(batch: LoadBatch, database: Database) -> None:
+    users, chats = [], []
+    if batch.user_ids or batch.usernames:
+        users = [tuple(row) for row in await database.fetch(_USERS, batch.user_ids, batch.usernames)]
+    if batch.chat_ids:
+        chats = [
+            (row["chat_id"], list(zip(row["user_ids"], row["may_post"], strict=True)))
+            for row in await database.fetch(_MEMBERS, batch.chat_ids)
+        ]
+    batch.resolve(users, chats)

@@ -1,0 +1,118 @@
+"""`/v1/messages`: bytes in, `pychat._core`, bytes out. No JSON is touched here: these routes carry the load."""
+
+import asyncio
+from types import NoneType
+
+from litestar import get, post
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from pychat._core import Reply
+from pychat.docs.doc import Doc
+from pychat.errors import CHALLENGE
+from pychat.messages.schemas import PollAnswer, SendToChatBody, SendToUserBody, SessionAnswer
+from pychat.requests import AnyRequest, authorization, read_body
+from pychat.services import services_of
+
+
+@post(
+    "/v1/messages/send",
+    opt={
+        "doc": Doc(
+            bodies=(SendToChatBody, SendToUserBody),
+            answers={202: NoneType},
+            errors={
+                403: "You may not post in this chat",
+                404: "There is no such chat with you in it, or no such recipient",
+                409: "The recipient is offline",
+                429: "You are over your rate",
+                503: "The database is away, or a session of the recipient is full",
+            },
+        )
+    },
+)
+async def send_message(request: AnyRequest) -> ASGIApp:
+    """Sends a message to the members of a chat, or to one recipient."""
+    body = await read_body(request.scope, request.receive)
+    return _answer(await services_of(request.scope).core.send(authorization(request.scope), body))
+
+
+@post(
+    "/v1/messages/poll/start",
+    opt={
+        "doc": Doc(
+            answers={200: SessionAnswer},
+            errors={
+                429: "You have as many sessions as allowed",
+                503: "The database is away, or as many users as allowed are online",
+            },
+        )
+    },
+)
+async def start_session(request: AnyRequest) -> ASGIApp:
+    """Opens a session: what is sent to you from now on waits in it."""
+    return _answer(await services_of(request.scope).core.start(authorization(request.scope)))
+
+
+@get(
+    ["/v1/messages/poll/{session_id:str}", "/v1/messages/poll"],
+    opt={
+        "doc": Doc(
+            answers={200: PollAnswer},
+            errors={409: "This session is being polled already", 410: "You have no such session"},
+        )
+    },
+)
+async def poll_session() -> ASGIApp:
+    """Takes the messages that wait in a session; where there are none, waits for some first."""
+    return _poll
+
+
+# One header's spelling in ASGI; made once.
+_CHALLENGE = [(name.encode(), value.encode()) for name, value in CHALLENGE.items()]
+
+
+async def _poll(scope: Scope, receive: Receive, send: Send) -> None:
+    await read_body(scope, receive)
+    session_id = scope["path_params"].get("session_id", "")
+    polled = services_of(scope).core.poll(authorization(scope), session_id)
+    reply = await _unless_client_leaves(polled, receive) if asyncio.isfuture(polled) else await polled
+    if reply is not None:
+        # Not before the client can be told: what it never began to receive stays first in line.
+        reply.commit()
+        await _answer(reply)(scope, receive, send)
+
+
+async def _unless_client_leaves(polled: asyncio.Future[Reply], receive: Receive) -> Reply | None:
+    """What was waited for; `None` where the client is gone. Nobody else cancels a handler when its client leaves."""
+    # The body is read, so all that can come now is the disconnect.
+    gone = asyncio.ensure_future(receive())
+    # Cancelling the poll frees its session at once.
+    gone.add_done_callback(lambda _: polled.cancel())
+    try:
+        reply = await polled
+    except asyncio.CancelledError:
+        if gone.done():
+            return None
+        raise
+    if gone.done():
+        return None
+    gone.cancel()
+    return reply
+
+
+def _answer(reply: Reply) -> ASGIApp:
+    body = reply.body
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if reply.status == 401:
+        headers += _CHALLENGE
+    if reply.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % reply.retry_after))
+
+    async def write(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return write
+
+
+handlers = [send_message, start_session, poll_session]

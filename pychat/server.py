@@ -1,0 +1,119 @@
+"""The life of the server process: start, serve, stop."""
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pychat.app import create_app
+from pychat.database.embedded import EmbeddedPostgres
+from pychat.database.migrate import MigrationError, migrate
+from pychat.database.pool import Database, DatabaseUnavailable, without_secrets
+from pychat.database.server_files import EmbeddedPostgresError
+from pychat.dynconf.fallback import load_fallback
+from pychat.dynconf.schemas import DynamicConfigError
+from pychat.listeners import Addresses, ListenError, free_addresses, listening
+from pychat.settings import Settings, SettingsError
+from pychat.users.keys import load_signing_key
+
+# What an operator can set right: told in one line, without a stack.
+START_ERRORS = (
+    SettingsError,
+    DynamicConfigError,
+    EmbeddedPostgresError,
+    DatabaseUnavailable,
+    MigrationError,
+    ListenError,
+)
+
+
+async def serve(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT; a second one ends the process at once. Returns the exit code."""
+    postgres = None if settings.database.url else EmbeddedPostgres(settings.database.data_dir)
+    stopping = _stop_on_signals(postgres)
+    try:
+        await _serve(settings, postgres)
+    except asyncio.CancelledError:
+        if not stopping.is_set():
+            raise
+    except START_ERRORS as error:
+        print(f"pychat: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, postgres: EmbeddedPostgres | None) -> AsyncIterator[Database]:
+    """A pool over the database of the settings, `postgres` being the embedded server to start where there is no URL.
+
+    Raises:
+        EmbeddedPostgresError, DatabaseUnavailable
+    """
+    try:
+        database = Database(await postgres.start() if postgres else settings.database.url)
+        try:
+            await database.connect()
+            yield database
+        finally:
+            await database.close()
+    finally:
+        if postgres:
+            await postgres.stop()
+
+
+async def _serve(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
+    _raise_open_files_limit()
+    dynamic_config = load_fallback(settings.dynamic_config.fallback)
+    addresses = free_addresses(settings)
+    signing_key = load_signing_key(settings)
+    async with open_database(settings, postgres) as database:
+        await migrate(database)
+        app = create_app(settings, database, signing_key, dynamic_config)
+        # Entered here, not by Granian, so that it is left also when Granian's own stop must be cut short.
+        async with app.lifespan(), listening(app, settings, addresses) as application:
+            _announce(settings, addresses)
+            await asyncio.wait([application])
+        raise ListenError("the listener stopped unexpectedly")
+
+
+def _stop_on_signals(postgres: EmbeddedPostgres | None) -> asyncio.Event:
+    """Cancels the running task at the first signal; the event tells that this was the cause."""
+    stopping = asyncio.Event()
+    main = asyncio.current_task()
+    assert main is not None
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            if postgres:
+                postgres.kill()
+            os._exit(1)
+        stopping.set()
+        main.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    return stopping
+
+
+def _raise_open_files_limit() -> None:
+    """Every parked poll is an open file, and the usual limit is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _announce(settings: Settings, addresses: Addresses) -> None:
+    database = settings.database
+    where = without_secrets(database.url) if database.url else f"embedded Postgres in {database.data_dir}"
+    key = "auth.signing_key" if settings.auth.signing_key else settings.auth.key_file
+    print(
+        f"pychat listens on http://{addresses.public}\n"
+        f"  operators    http://{addresses.monitor}/service/ready\n"
+        f"  database     {where}\n"
+        f"  signing key  {key}\n"
+        "  to stop      Ctrl+C",
+        flush=True,
+    )

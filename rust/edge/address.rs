@@ -1,0 +1,124 @@
+//! Whose a request is: the client's address, and how many connections each has.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper::HeaderMap;
+
+use super::Config;
+use crate::structures::ShardedMap;
+
+const SHARDS: usize = 16;
+
+pub const FORWARDED_FOR: &str = "x-forwarded-for";
+
+pub struct Addresses {
+    trusted: Vec<IpAddr>,
+    limit: usize,
+    counts: ShardedMap<IpAddr, Arc<AtomicUsize>>,
+}
+
+/// One place of an address's; given back when dropped.
+pub struct Place {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Addresses {
+    pub fn new(config: &Config) -> Self {
+        let trusted = config.trusted_proxies.iter().map(IpAddr::to_canonical).collect();
+        Self { trusted, limit: config.max_connections_per_address, counts: ShardedMap::new(SHARDS) }
+    }
+
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted.contains(&peer.to_canonical())
+    }
+
+    /// The client a request comes from: the peer, or, where that is a trusted proxy, the last address of
+    /// `X-Forwarded-For` that is not itself one.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if !self.is_trusted(peer) {
+            return peer;
+        }
+        let forwarded = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let hops: Vec<IpAddr> =
+            forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+        hops.into_iter().rev().find(|hop| !self.is_trusted(*hop)).unwrap_or(peer)
+    }
+
+    /// A place for one more of this address, unless it has as many as it may. An IPv6 client counts by its /64, which is
+    /// what one household or machine is given.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let address = match address.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
+            v4 @ IpAddr::V4(_) => v4,
+        };
+        let below = |count: usize| (count < self.limit).then_some(count + 1);
+        // Counted under the shard's lock: an entry that is removed as unused cannot be counted up at the same instant.
+        let entered = self.counts.get_or_try_insert_with(
+            address,
+            || Ok::<_, std::convert::Infallible>(Arc::default()),
+            |count| count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_ok(),
+        );
+        let Ok(entered) = entered;
+        entered.then(|| Place { addresses: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let counts = &self.addresses.counts;
+        counts.read(&self.address, |count| count.fetch_sub(1, Ordering::Relaxed));
+        counts.remove_if(&self.address, |count| count.load(Ordering::Relaxed) == 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(limit: usize, trusted: &[&str]) -> Arc<Addresses> {
+        Arc::new(Addresses {
+            trusted: trusted.iter().map(|address| address.parse().unwrap()).collect(),
+            limit,
+            counts: ShardedMap::new(SHARDS),
+        })
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn places_are_bounded_an_address_and_come_back() {
+        let addresses = addresses(2, &[]);
+        let first = addresses.enter(ip("10.0.0.1")).unwrap();
+        let _second = addresses.enter(ip("::ffff:10.0.0.1")).expect("the same client over IPv6");
+        assert!(addresses.enter(ip("10.0.0.1")).is_none());
+        assert!(addresses.enter(ip("10.0.0.2")).is_some());
+        drop(first);
+        assert!(addresses.enter(ip("10.0.0.1")).is_some());
+    }
+
+    #[test]
+    fn an_ipv6_client_counts_by_its_network() {
+        let addresses = addresses(1, &[]);
+        let place = addresses.enter(ip("2001:db8:1:2::3")).unwrap();
+        assert!(addresses.enter(ip("2001:db8:1:2:ffff::4")).is_none());
+        assert!(addresses.enter(ip("2001:db8:1:3::3")).is_some());
+        drop(place);
+        assert!(addresses.counts.is_empty(), "unused entries go");
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_speaks_for_others() {
+        let addresses = addresses(1, &["10.0.0.1", "10.0.0.2"]);
+        let mut headers = HeaderMap::new();
+        assert_eq!(addresses.client(ip("10.0.0.1"), &headers), ip("10.0.0.1"));
+        headers.append(FORWARDED_FOR, "6.6.6.6, 1.2.3.4".parse().unwrap());
+        headers.append(FORWARDED_FOR, "10.0.0.2".parse().unwrap());
+        assert_eq!(addresses.client(ip("10.0.0.1"), &headers), ip("1.2.3.4"), "the last hop that is no proxy of ours");
+        assert_eq!(addresses.client(ip("9.9.9.9"), &headers), ip("9.9.9.9"));
+    }
+}

@@ -1,0 +1,161 @@
+//! Bodies: a request's read whole and bounded, or bounded on its way through; an answer's that knows when it ends.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::progress::{Phase, Progress};
+
+/// How much of a body is taken from the wire. A client whose body is cut off may miss the answer, for its connection is
+/// closed; so only what is far beyond the bound is cut off.
+const MAX_DRAINED: usize = 1_000_000;
+
+/// A request's body as far as it was read.
+pub struct Whole {
+    /// The body, or a prefix longer than the limit.
+    pub data: Bytes,
+    /// More was still to come, so that the connection is of no further use.
+    pub cut_off: bool,
+}
+
+/// Reads a request's body, keeping little more than `limit` of it. `None` where the client broke off.
+pub async fn read(mut body: Incoming, limit: usize) -> Option<Whole> {
+    let mut data = BytesMut::new();
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(part) = frame.ok()?.into_data() else { continue };
+        // Nearly every body comes in one piece, which then needs no copy.
+        if size == 0 && body.is_end_stream() {
+            return Some(Whole { data: part, cut_off: false });
+        }
+        size += part.len();
+        if data.len() <= limit {
+            data.extend_from_slice(&part);
+        }
+        if size > MAX_DRAINED {
+            return Some(Whole { data: data.freeze(), cut_off: true });
+        }
+    }
+    Some(Whole { data: data.freeze(), cut_off: false })
+}
+
+/// An answer's body. While it exists its connection is at work; after it, idle.
+pub struct AnswerBody {
+    content: Content,
+    progress: Arc<Progress>,
+}
+
+enum Content {
+    /// Our own, in one piece.
+    Whole {
+        data: Option<Bytes>,
+    },
+    Forwarded(Incoming),
+}
+
+impl AnswerBody {
+    pub fn whole(data: Vec<u8>, progress: Arc<Progress>) -> Self {
+        Self { content: Content::Whole { data: Some(data.into()) }, progress }
+    }
+
+    pub fn forwarded(body: Incoming, progress: Arc<Progress>) -> Self {
+        Self { content: Content::Forwarded(body), progress }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.progress.enter(Phase::Idle);
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.content {
+            Content::Whole { data } => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
+            Content::Forwarded(body) => Poll::Ready(ready!(Pin::new(body).poll_frame(cx))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole { data } => data.is_none(),
+            Content::Forwarded(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole { data } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            Content::Forwarded(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A request's body on its way to the application, bounded.
+pub struct ForwardedBody {
+    body: Incoming,
+    left: usize,
+    progress: Arc<Progress>,
+}
+
+/// Why a body could not be passed on: the client's doing, not the application's.
+#[derive(Debug)]
+pub enum BodyError {
+    TooLarge,
+    /// Not framed as HTTP has it, or the client left.
+    Broken,
+}
+
+impl std::fmt::Display for BodyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the request body is over its bound",
+            Self::Broken => "the request body is broken",
+        })
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl ForwardedBody {
+    pub fn new(body: Incoming, limit: usize, progress: Arc<Progress>) -> Self {
+        Self { body, left: limit, progress }
+    }
+}
+
+impl Drop for ForwardedBody {
+    fn drop(&mut self) {
+        self.progress.advance(Phase::Body, Phase::Working);
+    }
+}
+
+impl Body for ForwardedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
+        let Ok(frame) = frame else { return Poll::Ready(Some(Err(BodyError::Broken))) };
+        let Some(left) = self.left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
+            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+        };
+        self.left = left;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,174 @@
+//! Which requests the edge answers itself, and how an answer of `api` becomes one of HTTP.
+
+use std::borrow::Cow;
+use std::future::{Future, ready};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use hyper::body::{Body, Incoming};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use uuid::Uuid;
+
+use super::Shared;
+use super::address::Place;
+use super::body::{self, AnswerBody};
+use super::forward::{Forwarder, REQUEST_ID};
+use super::listener::Door;
+use super::progress::{Phase, Progress};
+use crate::api::{MAX_BODY, Refusal, Reply};
+
+/// What is known of a request beside itself.
+pub struct Context {
+    pub shared: Arc<Shared>,
+    pub door: Door,
+    pub peer: IpAddr,
+    pub progress: Arc<Progress>,
+    /// The client's, where its requests are counted and not its connections.
+    place: Option<Place>,
+}
+
+pub type Answer = Response<AnswerBody>;
+/// An answer being made. Boxed, each route in its own size: a parked poll holds no room for what others need.
+type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+impl Context {
+    pub fn new(shared: Arc<Shared>, door: Door, peer: IpAddr, progress: Arc<Progress>) -> Self {
+        Self { shared, door, peer, progress, place: None }
+    }
+
+    /// Behind a trusted proxy, takes the client's place. False where it has as many as it may.
+    fn enter(&mut self, headers: &HeaderMap) -> bool {
+        let addresses = &self.shared.addresses;
+        if self.door == Door::Public && addresses.is_trusted(self.peer) {
+            self.place = addresses.enter(addresses.client(self.peer, headers));
+            return self.place.is_some();
+        }
+        true
+    }
+}
+
+/// Answers a request: a hot route here, every other by the application.
+pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Incoming>) -> Answering {
+    context.progress.enter(Phase::Body);
+    let id = request_id(&context, request.headers());
+    if !has_one_host(&request) {
+        context.shared.refusals.malformed.add(1);
+        return Box::pin(ready(unread(reply(&context, Refusal::Malformed.into(), id))));
+    }
+    if !context.enter(request.headers()) {
+        context.shared.refusals.too_many_of_address.add(1);
+        return Box::pin(ready(unread(reply(&context, Refusal::TooManyConnections.into(), id))));
+    }
+    match (context.door, request.method(), request.uri().path()) {
+        (Door::Public, &Method::POST, "/v1/messages/send") => Box::pin(send(context, request, id)),
+        (Door::Public, &Method::POST, "/v1/messages/poll/start") => {
+            let authorization = authorization(request.headers()).map(Cow::into_owned);
+            after_body(request, Box::pin(start(context, authorization, id)))
+        }
+        (Door::Public, &Method::GET, path) if session_id(path).is_some() => {
+            let session_id = session_id(path).unwrap_or_default().to_owned();
+            let authorization = authorization(request.headers()).map(Cow::into_owned);
+            // The request is dropped here: its headers are slices of the connection's read buffer, and while one lives,
+            // hyper parks the poll with a second buffer.
+            after_body(request, Box::pin(poll(context, authorization, session_id, id)))
+        }
+        _ => Box::pin(forwarder.clone().forward(context, request, id)),
+    }
+}
+
+/// RFC 9112, 3.2: who asks for a host in two ways, or in none, may be understood otherwise by whoever comes next.
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => true,
+        (None, _) => request.version() < Version::HTTP_11,
+        _ => false,
+    }
+}
+
+/// The session that a path asks to poll. One that is spelled in an odd way is for the application's router to read.
+fn session_id(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/messages/poll/").filter(|id| !id.contains(['/', '%']))
+}
+
+/// Takes the body, which `answering` has no use for, from the wire first, so that the next request can be read.
+fn after_body(request: Request<Incoming>, answering: Answering) -> Answering {
+    let body = request.into_body();
+    if body.is_end_stream() {
+        return answering;
+    }
+    Box::pin(async {
+        let is_read = body::read(body, 0).await.is_some_and(|body| !body.cut_off);
+        let answer = answering.await;
+        if is_read { answer } else { unread(answer) }
+    })
+}
+
+async fn send(context: Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
+    let (head, body) = request.into_parts();
+    let Some(body) = body::read(body, MAX_BODY).await else {
+        return unread(reply(&context, Refusal::Malformed.into(), id));
+    };
+    context.progress.enter(Phase::Working);
+    let answer = context.shared.api.send(authorization(&head.headers).as_deref(), &body.data).await;
+    let answer = reply(&context, answer, id);
+    if body.cut_off { unread(answer) } else { answer }
+}
+
+async fn start(context: Context, authorization: Option<String>, id: HeaderValue) -> Answer {
+    context.progress.enter(Phase::Working);
+    reply(&context, context.shared.api.start(authorization.as_deref()).await, id)
+}
+
+async fn poll(context: Context, authorization: Option<String>, session_id: String, id: HeaderValue) -> Answer {
+    context.progress.enter(Phase::Working);
+    let api = Arc::clone(&context.shared.api);
+    reply(&context, api.poll(authorization.as_deref(), &session_id).await, id)
+}
+
+/// An answer to a request whose body is not read to its end, so that the connection is of no further use.
+pub fn unread(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// The token's header. Bytes that are no text are none of a token's, so it does not matter what becomes of them.
+fn authorization(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()))
+}
+
+pub fn reply(context: &Context, mut reply: Reply, request_id: HeaderValue) -> Answer {
+    context.progress.enter(Phase::Working);
+    if let Some(polled) = reply.take_polled() {
+        context.progress.answering(polled);
+    }
+    let mut answer = Response::new(AnswerBody::whole(reply.body, Arc::clone(&context.progress)));
+    *answer.status_mut() = StatusCode::from_u16(reply.status).expect("api answers with HTTP's numbers");
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(REQUEST_ID, request_id);
+    if reply.status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = reply.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+/// The id that log lines and the answer carry: a trusted proxy's, else a new one.
+fn request_id(context: &Context, headers: &HeaderMap) -> HeaderValue {
+    let plausible = |value: &&HeaderValue| {
+        let bytes = value.as_bytes();
+        (1..=64).contains(&bytes.len()) && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+    };
+    let given = headers.get(REQUEST_ID).filter(plausible);
+    match given {
+        Some(id) if context.shared.addresses.is_trusted(context.peer) => id.clone(),
+        _ => HeaderValue::from_str(&format!("{:016x}", Uuid::new_v4().as_u64_pair().1)).expect("hex digits"),
+    }
+}

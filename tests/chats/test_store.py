@@ -1,0 +1,67 @@
+"""Private chats in Postgres."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pychat.chats import store
+from pychat.database.migrate import migrate
+from pychat.database.pool import Database
+from pychat.users import store as users
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:
+    return postgres.new_database()
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    opened = Database(url)
+    await opened.connect()
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+async def new_user(database: Database, username: str) -> int:
+    row = await users.insert(database, username, "a hash", "Somebody", "")
+    return int(row["id"])
+
+
+async def members(database: Database, chat_id: str) -> list[int]:
+    rows = await database.fetch("SELECT user_id FROM chat_members WHERE chat_id = $1 ORDER BY user_id", chat_id)
+    return [row["user_id"] for row in rows]
+
+
+async def test_two_share_one_chat(database: Database) -> None:
+    alice, bob = await new_user(database, "alice"), await new_user(database, "bob")
+    chat_id, is_new = await store.open_private(database, alice, bob)
+    assert is_new
+    assert chat_id.startswith("pc:")
+    assert await store.open_private(database, bob, alice) == (chat_id, False)
+    assert await members(database, chat_id) == [alice, bob]
+
+
+async def test_a_chat_with_oneself_has_one_member(database: Database) -> None:
+    alice = await new_user(database, "alice")
+    chat_id, _ = await store.open_private(database, alice, alice)
+    assert await members(database, chat_id) == [alice]
+
+
+async def test_opened_from_both_sides_at_once_it_is_one(database: Database) -> None:
+    alice, bob = await new_user(database, "alice"), await new_user(database, "bob")
+    sides = [(alice, bob), (bob, alice)] * 4
+    opened = await asyncio.gather(*(store.open_private(database, *side) for side in sides))
+    assert len({chat_id for chat_id, _ in opened}) == 1
+    assert sum(is_new for _, is_new in opened) == 1
+
+
+async def test_deleted_users_are_not_found(database: Database) -> None:
+    alice = await new_user(database, "alice")
+    assert await store.user_id_of(database, "alice") == alice
+    await users.delete(database, alice)
+    assert await store.user_id_of(database, "alice") is None
+    assert await store.user_id_of(database, "nobody") is None

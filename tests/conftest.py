@@ -1,0 +1,105 @@
+"""Servers and people for the tests.
+
+`server` is a server with settings close to the defaults, one for each test process. A module that needs other
+settings overrides the fixture `server` with one of its own, made by `launch`; `alice`, `bob` and `eve` follow it.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from itertools import count
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.support.client import Api, Person
+from tests.support.door import DOORS, Door
+from tests.support.postgres import Postgres
+from tests.support.server import SIGNING_KEY, Options, Server, running
+
+# No example is judged by its time: the machine of the tests may be busy.
+hypothesis.settings.register_profile("pychat", deadline=None)
+hypothesis.settings.load_profile("pychat")
+
+DynamicConfig = Mapping[str, Mapping[str, object]]
+Launch = Callable[..., AbstractContextManager[Server]]
+
+# A poll that finds nothing ends soon; one test alone never comes near the limit of the sends.
+QUICK_POLLS: DynamicConfig = {"POLLING_CONFIG": {"polling_time_sec": 1}}
+
+
+@pytest.fixture(scope="session")
+def workspace() -> Iterator[Path]:
+    """A folder that also the account which an embedded Postgres runs under can enter; pytest's own is closed to it."""
+    folder = Path(tempfile.mkdtemp(prefix="pychat-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(workspace: Path) -> Iterator[Postgres]:
+    """A Postgres server, on a Unix socket, that no server under test has started."""
+    server = Postgres(workspace / "postgres")
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session", params=DOORS, ids=[door.name for door in DOORS])
+def door(request: pytest.FixtureRequest) -> Door:
+    """The way in that this run of the test takes."""
+    assert isinstance(request.param, Door)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def server_options(door: Door, postgres: Postgres, workspace: Path) -> Callable[..., Options]:
+    """Makes the options of a server with a folder and an empty database of its own."""
+    numbers = count(1)
+
+    def make(dynamic_config: DynamicConfig = QUICK_POLLS, **environment: str) -> Options:
+        folder = workspace / f"server-{door.name}-{next(numbers)}"
+        own = {
+            "PYCHAT_DATABASE__URL": postgres.new_database(),
+            "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),
+            "PYCHAT_AUTH__SIGNING_KEY": SIGNING_KEY,
+        }
+        return Options(folder, {**door.environment, **own, **environment}, dynamic_config)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def launch(server_options: Callable[..., Options]) -> Launch:
+    """Starts a server for a `with` block: `launch(dynamic_config, PYCHAT_SECTION__KEY="value", ...)`."""
+    return lambda *args, **environment: running(server_options(*args, **environment))
+
+
+@pytest.fixture(scope="session")
+def server(launch: Launch) -> Iterator[Server]:
+    with launch() as started:
+        yield started
+
+
+@pytest.fixture
+def anybody(server: Server) -> Api:
+    """Somebody without a token."""
+    return server.anonymous()
+
+
+@pytest.fixture
+def alice(server: Server) -> Person:
+    return server.person()
+
+
+@pytest.fixture
+def bob(server: Server) -> Person:
+    return server.person()
+
+
+@pytest.fixture
+def eve(server: Server) -> Person:
+    return server.person()

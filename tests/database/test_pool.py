@@ -1,0 +1,147 @@
+"""The pool in good times and bad."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from pychat.database import pool
+from pychat.database.pool import Database, DatabaseUnavailable, OutcomeUnknown, without_secrets
+from tests.support.postgres import Postgres
+
+
+async def recovered(database: Database) -> None:
+    while not await database.ready():
+        await asyncio.sleep(0.02)
+
+
+async def test_rows_values_and_tags(database: Database) -> None:
+    assert await database.execute("CREATE TABLE t (n int)") == "CREATE TABLE"
+    assert await database.execute("INSERT INTO t VALUES ($1), ($2)", 1, 2) == "INSERT 0 2"
+    assert [row["n"] for row in await database.fetch("SELECT n FROM t ORDER BY n")] == [1, 2]
+    assert await database.fetchrow("SELECT n FROM t WHERE n = 3") is None
+    assert await database.fetchval("SELECT max(n) FROM t") == 2
+    assert await database.ready()
+
+
+async def test_a_transaction_is_undone_when_its_block_raises(database: Database) -> None:
+    await database.execute("CREATE TABLE t (n int)")
+
+    async def fail_midway() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO t VALUES (1)")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_midway()
+    assert await database.fetchval("SELECT count(*) FROM t") == 0
+
+
+async def test_errors_of_the_statement_pass_through(database: Database) -> None:
+    await database.execute("CREATE TABLE t (n int PRIMARY KEY)")
+    await database.execute("INSERT INTO t VALUES (1)")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.execute("INSERT INTO t VALUES (1)")
+    with pytest.raises(asyncpg.InterfaceError, match="expects 1 argument"):
+        await database.fetchval("SELECT $1::int")
+
+
+async def test_the_server_stopped_and_started_under_use(own_postgres: Postgres, database: Database) -> None:
+    stopping = asyncio.Event()
+    outcomes: list[type[BaseException] | None] = []
+
+    async def use() -> None:
+        while not stopping.is_set():
+            try:
+                async with database.transaction() as connection:
+                    await connection.fetchval("SELECT pg_sleep(0.01)")
+                    await connection.fetchval("SELECT 1")
+                outcomes.append(None)
+            except Exception as error:
+                outcomes.append(type(error))
+                await asyncio.sleep(0.01)
+
+    users = [asyncio.create_task(use()) for _ in range(20)]
+    for _ in range(2):
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(own_postgres.stop)
+        assert not await database.ready()
+        with pytest.raises(DatabaseUnavailable):
+            await database.fetchval("SELECT 1")
+        await asyncio.to_thread(own_postgres.start)
+        async with asyncio.timeout(10):
+            await recovered(database)
+    stopping.set()
+    await asyncio.gather(*users)
+    assert set(outcomes) == {None, DatabaseUnavailable, OutcomeUnknown}
+
+
+async def test_a_connection_ended_by_the_server_is_unavailable_once(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as connection:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert await database.fetchval("SELECT 1") == 1
+
+
+async def test_a_used_up_pool_is_unavailable(database: Database) -> None:
+    release = asyncio.Event()
+
+    async def hold() -> None:
+        async with database.transaction():
+            await release.wait()
+
+    holders = [asyncio.create_task(hold()) for _ in range(pool.POOL_SIZE)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while await database.ready():
+            await asyncio.sleep(0.01)
+    with pytest.raises(DatabaseUnavailable):
+        await database.fetchval("SELECT 1")
+    release.set()
+    await asyncio.gather(*holders)
+    assert await database.ready()
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "COMMAND_TIMEOUT_SEC", 0.5)
+    database = Database(dsn)
+    await database.connect()
+    with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
+        await database.fetchval("SELECT pg_sleep(30)")
+    assert await database.fetchval("SELECT 1") == 1
+    await database.close()
+
+
+async def test_a_closed_pool_is_unavailable(database: Database) -> None:
+    await database.close()
+    assert not await database.ready()
+    with pytest.raises(DatabaseUnavailable):
+        await database.fetch("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:geheim@127.0.0.1:1/x",
+        "postgresql://u:geheim@/x?host=/nowhere",
+        "mysql://u:geheim@127.0.0.1/x",
+        "postgresql://u:geh/eim@127.0.0.1/x",
+    ],
+)
+async def test_no_connection_at_start_is_one_line_without_the_password(dsn: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as refused:
+        await Database(dsn).connect()
+    message = str(refused.value)
+    assert "\n" not in message
+    assert "geh" not in message
+
+
+async def test_an_unknown_database_at_start_is_one_line(dsn: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match=r'database "absent_[0-9a-f]+" does not exist'):
+        await Database(dsn.replace("/test_", "/absent_", 1)).connect()
+
+
+def test_a_shown_url_has_no_secrets() -> None:
+    assert without_secrets("postgresql://u:p@h:1/d?password=p") == "postgresql://u@h:1/d"
+    assert without_secrets("postgresql:///d?host=/run") == "postgresql:///d"
+    assert without_secrets("postgresql://[broken") == "********"

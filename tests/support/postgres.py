@@ -1,0 +1,66 @@
+"""The Postgres that servers under test are pointed at: one server, one database for each of them."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+
+from pychat.database.embedded import EmbeddedPostgres
+
+T = TypeVar("T")
+
+
+class Postgres:
+    """A Postgres server that can be stopped and started, for tests that have no event loop of their own."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._server = EmbeddedPostgres(data_dir)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._url = ""
+
+    def start(self) -> None:
+        url = self._run(self._server.start())
+        assert self._url in ("", url), "the address changed over a restart"
+        self._url = url
+        # Nothing here has to outlive a power cut, and a database has a thousand files to flush.
+        execute(url, "ALTER SYSTEM SET fsync = off")
+        execute(url, "SELECT pg_reload_conf()")
+
+    def stop(self) -> None:
+        self._run(self._server.stop())
+
+    def close(self) -> None:
+        """Stops the server for good."""
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def new_database(self) -> str:
+        """Creates an empty database and returns its URL."""
+        name = f"test_{uuid4().hex}"
+        execute(self._url, f"CREATE DATABASE {name}")
+        return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def execute(url: str, sql: str, *args: object) -> None:
+    """Runs one statement in the database at `url`."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(sql, *args)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
