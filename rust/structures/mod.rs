@@ -1,4 +1,5 @@
-//! Concurrent building blocks that know nothing of chat.
+//! Concurrent building blocks that know nothing of chat. Each file has its property tests; `rust/tests/models` runs its
+//! races in every order, `benches/structures` measures it.
 
 mod mpsc_queue;
 mod rcu_map;
