@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use loom::future::block_on;
+use loom::sync::Mutex;
 use loom::thread;
 use pychat_core::hub::directory::User;
 use pychat_core::hub::message::Message;
@@ -183,17 +184,22 @@ fn of_two_users_for_the_last_place_one_gets_it() {
     });
 }
 
-/// A poll that found nothing sleeps until it is woken; what it waits for must wake it through every layer.
-fn wakes_a_parked_poll(event: fn(&Hub)) {
+/// A poll that found nothing sleeps until it is woken; what it waits for must wake it through every layer. loom cannot
+/// see into the directory: whoever touches it holds the lock meanwhile, so that loom knows when it matters who was first.
+fn wakes_a_parked_poll(event: fn(&Hub, &Mutex<()>)) {
     check(move || {
-        let hub = Arc::new(Hub::default());
+        let (hub, directory) = (Arc::new(Hub::default()), Arc::new(Mutex::new(())));
         let id = hub.open(USER, 0).unwrap().id();
-        both(|| event(&hub), {
-            let hub = Arc::clone(&hub);
+        both(|| event(&hub, &directory), {
+            let (hub, directory) = (Arc::clone(&hub), Arc::clone(&directory));
+            let is_revoked = move |hub: &Hub| {
+                let _touching = directory.lock().unwrap();
+                hub.directory.is_revoked(USER, 0, 0)
+            };
             move || {
                 if let Ok(reader) = hub.read(USER, &id, 0) {
                     block_on(poll_fn(|cx| match reader.poll_something(cx) {
-                        Poll::Pending if hub.is_stopping() || hub.directory.is_revoked(USER, 0, 0) => Poll::Ready(()),
+                        Poll::Pending if hub.is_stopping() || is_revoked(&hub) => Poll::Ready(()),
                         found => found,
                     }));
                 }
@@ -204,29 +210,27 @@ fn wakes_a_parked_poll(event: fn(&Hub)) {
 
 #[test]
 fn a_message_wakes_a_parked_poll() {
-    wakes_a_parked_poll(|hub| assert_eq!(deliver(hub, "ann", 0), (1, 0)));
+    wakes_a_parked_poll(|hub, _| assert_eq!(deliver(hub, "ann", 0), (1, 0)));
 }
 
 #[test]
 fn the_users_deletion_wakes_a_parked_poll() {
-    wakes_a_parked_poll(|hub| hub.close_user(USER, 0));
+    wakes_a_parked_poll(|hub, _| hub.close_user(USER, 0));
 }
 
 #[test]
 fn a_changed_password_wakes_a_parked_poll() {
-    wakes_a_parked_poll(|hub| {
-        hub.directory.put_user(User {
-            id: USER,
-            username: "ann".into(),
-            revision: 1,
-            token_generation: 1,
-            deleted: false,
-        });
+    wakes_a_parked_poll(|hub, directory| {
+        let changed = User { id: USER, username: "ann".into(), revision: 1, token_generation: 1, deleted: false };
+        {
+            let _touching = directory.lock().unwrap();
+            hub.directory.put_user(changed);
+        }
         hub.wake_user(USER);
     });
 }
 
 #[test]
 fn the_servers_stop_wakes_a_parked_poll() {
-    wakes_a_parked_poll(Hub::stop);
+    wakes_a_parked_poll(|hub, _| hub.stop());
 }
