@@ -11,6 +11,7 @@ pub mod stats;
 
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
 pub use lookup::Unavailable;
 
 use crate::structures::{InsertError, ShardedMap};
@@ -45,8 +46,8 @@ pub struct Hub {
     pub limiter: Limiter,
     pub stats: Stats,
     mailboxes: ShardedMap<UserId, Arc<Mailbox>>,
-    /// Mailboxes there are: kept beside the map so that its bound holds over all shards.
-    online: AtomicUsize,
+    /// Mailboxes there are: kept beside the map so that its bound holds over all shards. Senders read what is beside it.
+    online: CachePadded<AtomicUsize>,
     settings: ArcSwap<Settings>,
     stopping: AtomicBool,
 }
@@ -58,7 +59,7 @@ impl Default for Hub {
             limiter: Limiter::new(SHARDS),
             stats: Stats::default(),
             mailboxes: ShardedMap::new(SHARDS),
-            online: AtomicUsize::new(0),
+            online: CachePadded::new(AtomicUsize::new(0)),
             settings: ArcSwap::default(),
             stopping: AtomicBool::new(false),
         }
