@@ -6,3 +6,4 @@ pub mod edge;
 pub mod hub;
 mod python;
 pub mod structures;
+mod sync;

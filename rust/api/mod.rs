@@ -50,3 +50,6 @@ async fn looked_up<V>(lookup: impl Future<Output = Result<Option<V>, Unavailable
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fuzz;

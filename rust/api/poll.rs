@@ -147,6 +147,6 @@ impl Polling {
 
 /// Session ids are written with hyphens, as `poll/start` gives them; of the spellings that UUIDs have besides, none is
 /// one but that in capitals.
-fn parse(session_id: &str) -> Option<Uuid> {
+pub(super) fn parse(session_id: &str) -> Option<Uuid> {
     (session_id.len() == 36).then(|| Uuid::try_parse(session_id).ok()).flatten()
 }

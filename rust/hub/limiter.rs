@@ -1,10 +1,9 @@
 //! A token bucket a sender.
 
-use parking_lot::Mutex;
-
 use super::settings::LimiterSettings;
 use super::{Micros, UserId};
 use crate::structures::ShardedMap;
+use crate::sync::Mutex;
 
 /// Tokens are counted in millionths: a rate of `r` tokens a second is then `r` millionths a microsecond.
 const TOKEN: i64 = 1_000_000;

@@ -10,14 +10,11 @@ pub mod settings;
 pub mod stats;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use arc_swap::ArcSwap;
-use uuid::Uuid;
 
 pub use lookup::Unavailable;
 
 use crate::structures::{InsertError, ShardedMap};
+use crate::sync::{ArcSwap, AtomicBool, AtomicUsize, Ordering, random_id};
 use directory::Directory;
 use limiter::Limiter;
 use mailbox::{Delivery, Mailbox};
@@ -31,7 +28,8 @@ pub type Micros = i64;
 pub type UserId = i64;
 
 /// Few enough to sweep quickly, enough that two cores seldom meet in one: 64 shards, 128 bytes of lock each.
-const SHARDS: usize = 64;
+/// A model needs no more than two.
+const SHARDS: usize = if cfg!(feature = "models") { 2 } else { 64 };
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -85,7 +83,7 @@ impl Hub {
             return Err(OpenError::TooManySessions);
         }
         loop {
-            let session = Arc::new(Session::new(Uuid::new_v4(), now));
+            let session = Arc::new(Session::new(random_id(), now));
             let opened = self.mailboxes.get_or_try_insert_with(
                 user,
                 || self.reserve_place(&settings).then(Arc::default).ok_or(OpenError::TooManyUsers),

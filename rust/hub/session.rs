@@ -15,28 +15,28 @@
 //!   closed session is never read again (its owner hears that it is gone).
 //! - What a push accepted is delivered, or the session is closed. What it refused is counted in `refused` until an
 //!   answer that says so is committed.
-//! - The bounds count `held` too, so a slow reader does not widen them.
+//! - The bounds count `held` too, so a slow reader does not widen them: a message keeps its place in the queue's count
+//!   and its bytes until it leaves `held`.
 //!
 //! # Orderings
 //!
 //! A reader registers its waker, then looks for something to read; a sender makes something to read, then wakes.
 //! `AtomicWaker` orders the two against each other: either the reader sees it or the sender wakes it. `refused` is raised
 //! (release) before the wake for the same reason, and before the sender's next push, so that a reader who pops that
-//! one (acquire) sees the gap before it. The gauges (`bytes`, `held_len`) are relaxed: they bound memory, softly.
+//! one (acquire) sees the gap before it. `bytes` is relaxed: it decides only how many. (The queue, the waker and the lock
+//! would order it all with `refused` and `closed` relaxed too, as the models show; it is not left to them.)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::Micros;
 use super::message::SharedMessage;
 use super::settings::Settings;
 use crate::structures::MpscQueue;
+use crate::sync::{AtomicBool, AtomicUsize, AtomicWaker, Mutex, Ordering};
 
 pub type SessionId = Uuid;
 
@@ -47,7 +47,6 @@ pub struct Session {
     queue: MpscQueue<SharedMessage>,
     /// Bytes of what is queued or held.
     bytes: AtomicUsize,
-    held_len: AtomicUsize,
     /// Messages refused since the last answer that declared a gap.
     refused: AtomicUsize,
     closed: AtomicBool,
@@ -87,7 +86,6 @@ impl Session {
             opened_at: now,
             queue: MpscQueue::default(),
             bytes: AtomicUsize::new(0),
-            held_len: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -111,13 +109,7 @@ impl Session {
         }
         let cost = message.cost();
         let accepted = self.bytes.fetch_add(cost, Ordering::Relaxed) + cost <= settings.max_queue_bytes
-            && self
-                .queue
-                .push(
-                    Arc::clone(message),
-                    settings.max_queue_size.saturating_sub(self.held_len.load(Ordering::Relaxed)),
-                )
-                .is_ok();
+            && self.queue.push(Arc::clone(message), settings.max_queue_size).is_ok();
         if !accepted {
             self.bytes.fetch_sub(cost, Ordering::Relaxed);
             self.refused.fetch_add(1, Ordering::Release);
@@ -178,7 +170,7 @@ impl Session {
 
     /// Messages waiting: a gauge.
     pub fn waiting(&self) -> usize {
-        self.queue.len() + self.held_len.load(Ordering::Relaxed)
+        self.queue.len()
     }
 }
 
@@ -204,10 +196,10 @@ impl Reader {
     pub fn poll_something(&self, cx: &Context<'_>) -> Poll<()> {
         self.session.waker.register(cx.waker());
         let session = &self.session;
-        let something = session.held_len.load(Ordering::Relaxed) > 0
-            || !session.queue.is_empty()
+        let something = !session.queue.is_empty()
             || session.refused.load(Ordering::Acquire) > 0
-            || self.is_closed();
+            || self.is_closed()
+            || !session.state.lock().held.is_empty();
         if something { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -217,12 +209,7 @@ impl Reader {
         let session = &self.session;
         let mut state = session.state.lock();
         while state.held.len() < limit {
-            // Announced before it leaves the queue's count, so that senders never see room that is not there.
-            session.held_len.fetch_add(1, Ordering::Relaxed);
-            let Some(message) = session.queue.pop() else {
-                session.held_len.fetch_sub(1, Ordering::Relaxed);
-                break;
-            };
+            let Some(message) = session.queue.take() else { break };
             state.held.push_back(message);
         }
         // After the queue: a gap before a message that is gathered is declared with it at the latest.
@@ -248,7 +235,7 @@ impl Reader {
         if state.held.is_empty() {
             state.held = VecDeque::new();
         }
-        session.held_len.fetch_sub(taken.messages, Ordering::Relaxed);
+        session.queue.release(taken.messages);
         session.bytes.fetch_sub(bytes, Ordering::Relaxed);
         session.refused.fetch_sub(taken.refused, Ordering::AcqRel);
     }

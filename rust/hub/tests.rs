@@ -1,6 +1,7 @@
 use std::future::poll_fn;
 
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 use crate::hub::message::Message;

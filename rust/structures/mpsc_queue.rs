@@ -4,11 +4,14 @@
 //!
 //! crossbeam's segmented queue carries the values; a counter beside it carries the bound. A producer takes a place in
 //! the counter first and gives it back when there was none, so the queue never holds more than the bound. The bound
-//! comes with each push, because it may change while the queue lives: a smaller one keeps what is queued.
+//! comes with each push, because it may change while the queue lives: a smaller one keeps what is queued. A consumer
+//! that needs its values a while longer takes them out (`take`) and gives their places back later (`release`), so that
+//! one bound holds for what is queued and what is in its hands.
 //!
 //! # Invariants
 //!
-//! - `len` is at least the number of values in the queue, so a push that found `len < bound` cannot break the bound.
+//! - `len` is at least the number of values that are queued or were taken and not released, so a push that found
+//!   `len < bound` cannot break the bound.
 //! - It may be more for an instant: between a producer's taking a place and its push, or its giving the place back. A
 //!   producer may therefore be told "full" an instant too early; it is never told "accepted" too often (soft bound).
 //! - Values of one producer come out in the order they went in.
@@ -18,9 +21,7 @@
 //! The counter is relaxed: it decides only how many, never publishes a value. The handing over of values (release at
 //! push, acquire at pop) is crossbeam's. Nothing may be concluded from `len` about what `pop` will find.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use crossbeam_queue::SegQueue;
+use crate::sync::{AtomicUsize, Ordering, SegQueue};
 
 /// The queue had no place; the value comes back.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,9 +54,19 @@ impl<T> MpscQueue<T> {
 
     /// The oldest value, if any.
     pub fn pop(&self) -> Option<T> {
-        let value = self.values.pop()?;
-        self.len.fetch_sub(1, Ordering::Relaxed);
+        let value = self.take()?;
+        self.release(1);
         Some(value)
+    }
+
+    /// The oldest value, if any. It keeps its place until `release`: for a consumer that is not done with it yet.
+    pub fn take(&self) -> Option<T> {
+        self.values.pop()
+    }
+
+    /// Gives back the places of this many taken values.
+    pub fn release(&self, places: usize) {
+        self.len.fetch_sub(places, Ordering::Relaxed);
     }
 
     /// Whether `pop` would have found nothing at some instant during the call.
@@ -79,17 +90,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_as_a_bounded_deque(ops in prop::collection::vec((any::<bool>(), 0_usize..8), 0..200)) {
+        fn behaves_as_a_bounded_deque(ops in prop::collection::vec((0..5_u8, 0_usize..8), 0..200)) {
             let queue = MpscQueue::default();
-            let mut model = VecDeque::new();
-            for (number, (push, bound)) in ops.into_iter().enumerate() {
-                if push {
-                    let expected = if model.len() < bound { model.push_back(number); Ok(()) } else { Err(Full(number)) };
-                    prop_assert_eq!(queue.push(number, bound), expected);
-                } else {
-                    prop_assert_eq!(queue.pop(), model.pop_front());
+            let (mut model, mut taken) = (VecDeque::new(), 0);
+            for (number, (op, bound)) in ops.into_iter().enumerate() {
+                match op {
+                    0 | 1 => {
+                        let fits = model.len() + taken < bound;
+                        prop_assert_eq!(queue.push(number, bound), if fits { Ok(()) } else { Err(Full(number)) });
+                        model.extend(fits.then_some(number));
+                    }
+                    2 => prop_assert_eq!(queue.pop(), model.pop_front()),
+                    3 => {
+                        taken += usize::from(!model.is_empty());
+                        prop_assert_eq!(queue.take(), model.pop_front());
+                    }
+                    _ => queue.release(std::mem::take(&mut taken)),
                 }
-                prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.len(), model.len() + taken);
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
             }
         }

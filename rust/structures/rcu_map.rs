@@ -20,7 +20,7 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use crate::sync::ArcSwap;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum InsertError {

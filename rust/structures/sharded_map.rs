@@ -22,9 +22,10 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
 use crossbeam_utils::CachePadded;
+use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use hashbrown::{DefaultHashBuilder, HashTable};
-use parking_lot::RwLock;
+
+use crate::sync::{RandomState, RwLock};
 
 /// How many keys `sweep` removes per hold of the write lock: about 10 us, so that senders do not feel it.
 const SWEEP_STEP: usize = 64;
@@ -35,7 +36,7 @@ const MAX_SHARDS: usize = 512;
 type Shard<K, V> = CachePadded<RwLock<HashTable<(K, V)>>>;
 
 /// See the module's text. Closures run under a shard's lock: they must be short and must not touch the same map.
-pub struct ShardedMap<K, V, S = DefaultHashBuilder> {
+pub struct ShardedMap<K, V, S = RandomState> {
     shards: Box<[Shard<K, V>]>,
     hasher: S,
 }
@@ -44,7 +45,7 @@ impl<K: Hash + Eq, V> ShardedMap<K, V> {
     /// # Panics
     /// `shards` is not a power of two between 1 and 512.
     pub fn new(shards: usize) -> Self {
-        Self::with_hasher(shards, DefaultHashBuilder::default())
+        Self::with_hasher(shards, RandomState::default())
     }
 }
 
