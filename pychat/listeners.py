@@ -17,6 +17,7 @@ from litestar import Litestar
 
 from pychat._core import Core, Edge
 from pychat.settings import Settings, parse_listen
+from pychat.unread_bodies import taking_unread_bodies
 
 LISTENING_WITHIN_SEC = 10.0
 DRAIN_SEC = 1.0
@@ -102,7 +103,7 @@ async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: 
 async def _application(app: Litestar, settings: Settings, **where: Any) -> AsyncIterator["asyncio.Task[None]"]:
     """Granian, at the address or Unix socket of `where`."""
     server = Server(
-        app,
+        taking_unread_bodies(app),
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         websockets=False,

@@ -61,7 +61,7 @@ async def set_clock(request: AnyRequest) -> Response[bytes]:
     if not services.settings.testing.enabled:
         raise Refused(404, "There is no such route")
     rules.require_operator(request)
-    offset_sec = parse_fields(await read_body(request.scope, request.receive), ClockBody).offset_sec
+    offset_sec = parse_fields(await read_body(request.receive), ClockBody).offset_sec
     rules.check_clock_offset(offset_sec)
     services.core.set_clock_offset(offset_sec)
     return Response(b"null", media_type="application/json")

@@ -296,20 +296,21 @@ async fn a_stop_ends_parked_polls_and_refuses_what_is_new() {
 
 #[tokio::test]
 async fn a_parked_poll_ends_when_its_token_becomes_void() {
-    for deleted in [true, false] {
+    for (deleted, message) in [(true, "Invalid user auth"), (false, "The token was revoked")] {
         let api = api();
         api.hub.apply(Settings::default());
         let bob = opened(&api, 2).await;
         let parked = tokio::spawn({
             let (api, bob) = (Arc::clone(&api), bob.clone());
-            async move { Arc::clone(&api).poll(Some(&of(2)), &bob).await.status }
+            async move { Arc::clone(&api).poll(Some(&of(2)), &bob).await }
         });
         while api.hub.stats.polling_active.get() == 0 {
             tokio::task::yield_now().await;
         }
         put_user(&api, 2, "bob", 1, deleted);
         api.hub.wake_user(2);
-        assert_eq!(parked.await.unwrap(), 401);
+        let ended = parked.await.unwrap();
+        assert_eq!((ended.status, &body(&ended)["message"]), (401, &json!(message)));
     }
 }
 
