@@ -55,7 +55,7 @@ lint: build ## formatting, lint and types of Python and Rust
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest pychat._core
+	$(BIN)/python -m mypy.stubtest pychat._core pychat.structures
 	cargo fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
