@@ -64,5 +64,5 @@ coverage: build ## which Python lines the tests reach, as a table and in htmlcov
 	$(BIN)/pytest -n logical --cov --cov-report=term --cov-report=html
 
 .PHONY: bench
-bench: build ## cost of a send and memory of a parked poll (needs wrk); see benches/README.md
+bench: build ## cost of the Python API, of a send and of a parked poll (needs wrk); see benches/README.md
 	$(BIN)/python -m benches
