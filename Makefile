@@ -18,7 +18,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO := PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo
 
 # Rust's tests link libpython, which need not be where the loader looks.
-LIBPYTHON = LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))'):$${LD_LIBRARY_PATH:-}"
+LIBPYTHON = LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}"
 
 .PHONY: help
 help: ## list the targets
@@ -49,8 +49,7 @@ $(BUILT): $(VENV)/.tools pyproject.toml constraints.txt $(RUST)
 .PHONY: test
 test: build ## all tests: Rust, then Python
 	@PYTHON="$(BIN)/python" scripts/check_tools test
-	LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" \
-		$(CARGO) test --locked --quiet
+	$(LIBPYTHON) $(CARGO) test --locked --quiet
 	$(LIBPYTHON) $(CARGO) test --locked --quiet --features models --test models
 	$(BIN)/pytest -n logical
 
