@@ -14,8 +14,10 @@ from typing import Any
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
+from litestar.types import ASGIApp
 
 from pychat._core import Core, Edge
+from pychat.monitor.rules import hiding_operators_routes
 from pychat.settings import Settings, parse_listen
 from pychat.unread_bodies import taking_unread_bodies
 
@@ -60,14 +62,14 @@ async def listening(app: Litestar, settings: Settings, addresses: Addresses) -> 
     """
     if not settings.edge.enabled:
         host, port = parse_listen(addresses.public)
-        async with _application(app, settings, address=host, port=port) as application:
+        async with _application(app, settings, app, address=host, port=port) as application:
             yield application
         return
     # Made for its owner alone: whoever reaches the socket is believed to be the edge.
     with tempfile.TemporaryDirectory(prefix="pychat-") as folder:
         upstream = Path(folder) / "application.sock"
         async with (
-            _application(app, settings, uds=upstream) as application,
+            _application(app, settings, hiding_operators_routes(app), uds=upstream) as application,
             _edge(app.state.services.core, settings, addresses, upstream),
         ):
             yield application
@@ -100,10 +102,12 @@ async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: 
 
 
 @asynccontextmanager
-async def _application(app: Litestar, settings: Settings, **where: Any) -> AsyncIterator["asyncio.Task[None]"]:
-    """Granian, at the address or Unix socket of `where`."""
+async def _application(
+    app: Litestar, settings: Settings, served: ASGIApp, **where: Any
+) -> AsyncIterator["asyncio.Task[None]"]:
+    """Granian with `served`, which is `app` or wraps it, at the address or Unix socket of `where`."""
     server = Server(
-        taking_unread_bodies(app),
+        taking_unread_bodies(served),
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         websockets=False,
