@@ -78,7 +78,7 @@ def measure(benchmark: BenchmarkFixture, work: Callable[[], None], setup: Callab
 
 
 def test_core_now(benchmark: BenchmarkFixture, conversation: Conversation) -> None:
-    """The crossing and next to nothing else."""
+    """The crossing and a look at the clock."""
     measure(benchmark, conversation.ask_the_time)
 
 

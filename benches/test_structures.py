@@ -1,6 +1,7 @@
 """`pychat.structures` against what one would write without them, by one thread and by two.
 
-Each measured function does `OPERATIONS` operations in all; the bare loops around them are the same for both sides.
+Each round does the same number of operations, shared among the threads; the bare loops around them are the
+same for both sides.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from pychat.structures import MpscQueue, RcuMap, ShardedMap
 
-OPERATIONS = 10_000
+OPERATIONS = 100_000  # enough for two threads to take several turns
+HAND_OVERS = 10_000
 KEYS = [f"user-{number}" for number in range(1_000)]
 FEW_KEYS = KEYS[:20]
 THREADS = pytest.mark.parametrize("threads", [1, 2])
@@ -44,11 +46,11 @@ def measure(
             other.join()
         then()
 
-    timed(benchmark, run, against)
+    timed(benchmark, run, OPERATIONS, against)
 
 
-def timed(benchmark: BenchmarkFixture, run: Callable[[], None], against: str) -> None:
-    benchmark.extra_info.update(operations=OPERATIONS, against=against)
+def timed(benchmark: BenchmarkFixture, run: Callable[[], None], operations: int, against: str) -> None:
+    benchmark.extra_info.update(operations=operations, against=against)
     benchmark.pedantic(run, rounds=30, warmup_rounds=3)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
 
 
@@ -124,18 +126,18 @@ def test_mpsc_queue_hand_over_in_a_loop(benchmark: BenchmarkFixture, side: str) 
 
     async def ours() -> None:
         bounded, loop = MpscQueue[int](1), asyncio.get_running_loop()
-        for number in range(OPERATIONS):
+        for number in range(HAND_OVERS):
             loop.call_soon(bounded.push, number)
             await bounded.wait_pop()
 
     async def usual() -> None:
         plain, loop = asyncio.Queue[int](1), asyncio.get_running_loop()
-        for number in range(OPERATIONS):
+        for number in range(HAND_OVERS):
             loop.call_soon(plain.put_nowait, number)
             await plain.get()
 
     work = ours if side == "pychat" else usual
-    timed(benchmark, lambda: asyncio.run(work()), "asyncio.Queue")
+    timed(benchmark, lambda: asyncio.run(work()), HAND_OVERS, "asyncio.Queue")
 
 
 @SIDES
@@ -143,31 +145,31 @@ def test_mpsc_queue_hand_over_from_a_thread(benchmark: BenchmarkFixture, side: s
     """A thread pushes as fast as it can; an `asyncio.Queue` must be reached through its loop."""
 
     async def ours() -> None:
-        bounded = MpscQueue[int](OPERATIONS)
+        bounded = MpscQueue[int](HAND_OVERS)
 
         def produce() -> None:
-            for number in range(OPERATIONS):
+            for number in range(HAND_OVERS):
                 bounded.push(number)
 
         producer = asyncio.get_running_loop().run_in_executor(None, produce)
-        for _ in range(OPERATIONS):
+        for _ in range(HAND_OVERS):
             await bounded.wait_pop()
         await producer
 
     async def usual() -> None:
-        plain, loop = asyncio.Queue[int](OPERATIONS), asyncio.get_running_loop()
+        plain, loop = asyncio.Queue[int](HAND_OVERS), asyncio.get_running_loop()
 
         def produce() -> None:
-            for number in range(OPERATIONS):
+            for number in range(HAND_OVERS):
                 loop.call_soon_threadsafe(plain.put_nowait, number)
 
         producer = loop.run_in_executor(None, produce)
-        for _ in range(OPERATIONS):
+        for _ in range(HAND_OVERS):
             await plain.get()
         await producer
 
     work = ours if side == "pychat" else usual
-    timed(benchmark, lambda: asyncio.run(work()), "asyncio.Queue")
+    timed(benchmark, lambda: asyncio.run(work()), HAND_OVERS, "asyncio.Queue")
 
 
 @THREADS
