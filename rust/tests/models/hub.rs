@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use loom::future::block_on;
 use loom::thread;
+use pychat_core::hub::directory::User;
 use pychat_core::hub::message::Message;
 use pychat_core::hub::session::{ReadError, Reader, Session, SessionId};
 use pychat_core::hub::settings::Settings;
@@ -119,6 +120,7 @@ fn at_once(ops: &[Op]) {
     }
     assert_eq!(hub.stats.sessions_opened.get(), alive as u64);
     assert_eq!(hub.online(), usize::from(alive > 0));
+    assert_eq!(deliver(&hub, SENDERS[0], 9), (alive, 0));
     hub.close_user(USER, LATER);
     assert_eq!((hub.online(), hub.stats.sessions_opened.get()), (0, 0));
 }
@@ -191,7 +193,12 @@ fn wakes_a_parked_poll(event: fn(&Hub)) {
             move || {
                 if let Ok(reader) = hub.read(USER, &id, 0) {
                     block_on(poll_fn(|cx| match reader.poll_something(cx) {
-                        Poll::Pending if hub.is_stopping() => Poll::Ready(()),
+                        Poll::Pending
+                            if hub.is_stopping()
+                                || hub.directory.known_user(USER, 0).is_some_and(|user| user.token_generation != 0) =>
+                        {
+                            Poll::Ready(())
+                        }
                         found => found,
                     }));
                 }
@@ -208,6 +215,20 @@ fn a_message_wakes_a_parked_poll() {
 #[test]
 fn the_users_deletion_wakes_a_parked_poll() {
     wakes_a_parked_poll(|hub| hub.close_user(USER, 0));
+}
+
+#[test]
+fn a_changed_password_wakes_a_parked_poll() {
+    wakes_a_parked_poll(|hub| {
+        hub.directory.put_user(User {
+            id: USER,
+            username: "ann".into(),
+            revision: 1,
+            token_generation: 1,
+            deleted: false,
+        });
+        hub.wake_user(USER);
+    });
 }
 
 #[test]

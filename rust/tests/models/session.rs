@@ -207,7 +207,7 @@ fn bytes_come_back() {
         both(|| session.push(&message(1), &settings), {
             let (session, settings) = (Arc::clone(&session), settings.clone());
             move || {
-                let _ = session.push(&message(2), &settings);
+                session.push(&message(2), &settings);
                 take(&Arc::clone(&session).read(0).unwrap(), 9)
             }
         });
