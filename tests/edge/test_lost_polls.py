@@ -4,7 +4,6 @@
 """
 
 import socket
-import struct
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,9 +11,10 @@ import pytest
 from tests.conftest import Launch
 from tests.support.client import Batch, Person, Session
 from tests.support.door import through_the_edge
+from tests.support.parked import OpenPoll
 from tests.support.server import Server
 from tests.support.wait import wait_until
-from tests.support.wire import Wire
+from tests.support.wire import Wire, head
 
 pytestmark = through_the_edge
 
@@ -28,42 +28,28 @@ def server(launch: Launch) -> Iterator[Server]:
         yield started
 
 
-def closes(wire: Wire) -> None:
-    wire.close()
+def ends_its_side(poll: OpenPoll) -> None:
+    poll.socket.shutdown(socket.SHUT_WR)
 
 
-def resets(wire: Wire) -> None:
-    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    wire.close()
+def asks_for_more_and_leaves(poll: OpenPoll) -> None:
+    poll.socket.sendall(head("GET", "/ping", ["Host: x"]))
+    poll.leave()
 
 
-def ends_its_side(wire: Wire) -> None:
-    wire.socket.shutdown(socket.SHUT_WR)
-
-
-def asks_for_more_and_closes(wire: Wire) -> None:
-    wire.request("GET", "/ping")
-    wire.close()
-
-
-def asks_for_more_and_resets(wire: Wire) -> None:
-    wire.request("GET", "/ping")
-    resets(wire)
+def asks_for_more_and_vanishes(poll: OpenPoll) -> None:
+    poll.socket.sendall(head("GET", "/ping", ["Host: x"]))
+    poll.vanish()
 
 
 @pytest.fixture(
-    params=[closes, resets, ends_its_side, asks_for_more_and_closes, asks_for_more_and_resets],
+    params=[OpenPoll.leave, OpenPoll.vanish, ends_its_side, asks_for_more_and_leaves, asks_for_more_and_vanishes],
     ids=lambda go: go.__name__,
 )
-def go(request: pytest.FixtureRequest) -> Callable[[Wire], None]:
+def go(request: pytest.FixtureRequest) -> Callable[[OpenPoll], None]:
     """How the client leaves."""
-    way: Callable[[Wire], None] = request.param
+    way: Callable[[OpenPoll], None] = request.param
     return way
-
-
-def poll(wire: Wire, session: Session) -> None:
-    headers = [f"Authorization: Bearer {session.owner.token}"]
-    wire.request("GET", f"/v1/messages/poll/{session.session_id}", headers)
 
 
 def read(session: Session) -> list[str]:
@@ -82,30 +68,30 @@ def read(session: Session) -> list[str]:
 
 
 def test_of_one_who_is_gone_before_the_poll_is_looked_at(
-    server: Server, alice: Person, go: Callable[[Wire], None]
+    server: Server, alice: Person, go: Callable[[OpenPoll], None]
 ) -> None:
     session, chat_id = alice.session(), alice.chat_with(alice)
     for number in range(ROUNDS):
         alice.says(chat_id, str(number))
-        with Wire(server.url) as wire:
-            with server.frozen():
-                poll(wire, session)
-                go(wire)
-            assert read(session) == [str(number)]
+        with server.frozen():
+            poll = session.open_poll()
+            go(poll)
+        assert read(session) == [str(number)]
+        poll.leave()
 
 
-def test_of_one_who_goes_while_the_poll_is_parked(server: Server, alice: Person, go: Callable[[Wire], None]) -> None:
+def test_of_one_who_goes_while_the_poll_is_parked(
+    server: Server, alice: Person, go: Callable[[OpenPoll], None]
+) -> None:
     session, chat_id = alice.session(), alice.chat_with(alice)
-    for number in range(ROUNDS):
-        with Wire(server.url) as wire:
-            poll(wire, session)
-            # Refused, since the other is held.
-            wait_until(lambda: is_held(session), "the poll is held")
+    body = b'{"message": {"chat_id": "%s", "payload": "text"}}' % chat_id.encode()
+    for _ in range(ROUNDS):
+        poll = session.park()
+        with Wire(server.url) as sender:
+            # The server may see first whichever it likes.
             with server.frozen():
-                go(wire)
-                sender = Wire(server.url)
-                body = b'{"message": {"chat_id": "%s", "payload": "%d"}}' % (chat_id.encode(), number)
                 sender.request("POST", "/v1/messages/send", [f"Authorization: Bearer {alice.token}"], body)
-            with sender:
-                assert sender.answer().status == 202
-            assert read(session) == [str(number)]
+                go(poll)
+            assert sender.answer().status == 202
+        assert read(session) == ["text"]
+        poll.leave()
