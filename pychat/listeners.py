@@ -93,8 +93,9 @@ async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: 
     try:
         yield
     finally:
-        core.stop()
+        # First, so that the answers which the stop brings say that their connections close.
         edge.drain()
+        core.stop()
         deadline = time.monotonic() + DRAIN_SEC
         while edge.open_connections and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
             await asyncio.sleep(LOOK_EVERY_SEC)
