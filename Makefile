@@ -17,6 +17,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # One interpreter for every cargo command, so that none rebuilds what another built.
 CARGO := PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo
 
+# Rust's tests link libpython, which need not be where the loader looks.
+LIBPYTHON = LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}"
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,23 +49,28 @@ $(BUILT): $(VENV)/.tools pyproject.toml constraints.txt $(RUST)
 .PHONY: test
 test: build ## all tests: Rust, then Python
 	@PYTHON="$(BIN)/python" scripts/check_tools test
-	LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" \
-		$(CARGO) test --locked --quiet
+	$(LIBPYTHON) $(CARGO) test --locked --quiet
+	$(LIBPYTHON) $(CARGO) test --locked --quiet --features models --test models
 	$(BIN)/pytest -n logical
+
+.PHONY: stress
+stress: build ## a minute of many threads on one hub, every message counted
+	$(LIBPYTHON) PYCHAT_STRESS_SECONDS=60 $(CARGO) test --locked --release --test stress -- --nocapture
 
 .PHONY: lint
 lint: build ## formatting, lint and types of Python and Rust
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest pychat._core
+	$(BIN)/python -m mypy.stubtest pychat._core pychat.structures
 	cargo fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --features models --test models -- -D warnings
 
 .PHONY: coverage
 coverage: build ## which Python lines the tests reach, as a table and in htmlcov/
 	$(BIN)/pytest -n logical --cov --cov-report=term --cov-report=html
 
 .PHONY: bench
-bench: build ## cost of a send and memory of a parked poll (needs wrk); see benches/README.md
+bench: build ## cost of the Python API, of a send and of a parked poll (needs wrk); see benches/README.md
 	$(BIN)/python -m benches

@@ -1,11 +1,10 @@
 //! A million idle sessions are swept while messages are sent and sessions opened: what the sweep costs a send.
 //!
-//!     cargo bench --bench sweep --features mimalloc
+//!     cargo bench --bench sweep
 //!
 //! A send is the whole of `Api::send`: token, body, rate, chat, queue. Its p99 during the sweep is to be within 1.5 times
-//! of before. Takes some 15 s and 2 GB, and wants two idle cores. Without the feature the
-//! system's allocator is measured; glibc's makes the sweeping thread, which frees what others allocated, and the senders
-//! wait for each other.
+//! of before. Takes some 15 s and 2 GB, and wants two idle cores. glibc's allocator is part of what is measured: with it
+//! the sweeping thread, which frees what others allocated, and the senders wait for each other.
 
 use std::ops::RangeFrom;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -7,7 +7,24 @@ asyncio loop; where nothing has to be waited for, the awaitable is already finis
 from collections.abc import Awaitable, Sequence
 from typing import final
 
-__all__ = ["ApiError", "Core", "Edge", "Identity", "LoadBatch", "Reply", "__version__"]
+from pychat.structures import Full as Full
+from pychat.structures import MpscQueue as MpscQueue
+from pychat.structures import RcuMap as RcuMap
+from pychat.structures import ShardedMap as ShardedMap
+
+__all__ = [
+    "ApiError",
+    "Core",
+    "Edge",
+    "Full",
+    "Identity",
+    "LoadBatch",
+    "MpscQueue",
+    "RcuMap",
+    "Reply",
+    "ShardedMap",
+    "__version__",
+]
 
 __version__: str
 

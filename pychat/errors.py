@@ -109,9 +109,6 @@ def request_id(scope: Scope) -> str:
 
 
 async def add_common_headers(message: Message, scope: Scope) -> None:
-    """Litestar's `before_send` hook: every answer carries its id, and says where its connection is of no more use."""
+    """Litestar's `before_send` hook: every answer carries its id."""
     if message["type"] == "http.response.start":
-        headers = [*message.get("headers", ()), (b"x-request-id", request_id(scope).encode())]
-        if "body_cut_off" in scope["state"]:
-            headers.append((b"connection", b"close"))
-        message["headers"] = headers
+        message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id(scope).encode())]

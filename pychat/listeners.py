@@ -14,9 +14,12 @@ from typing import Any
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
+from litestar.types import ASGIApp
 
 from pychat._core import Core, Edge
+from pychat.monitor.rules import hiding_operators_routes
 from pychat.settings import Settings, parse_listen
+from pychat.unread_bodies import taking_unread_bodies
 
 LISTENING_WITHIN_SEC = 10.0
 DRAIN_SEC = 1.0
@@ -59,14 +62,14 @@ async def listening(app: Litestar, settings: Settings, addresses: Addresses) -> 
     """
     if not settings.edge.enabled:
         host, port = parse_listen(addresses.public)
-        async with _application(app, settings, address=host, port=port) as application:
+        async with _application(app, settings, app, address=host, port=port) as application:
             yield application
         return
     # Made for its owner alone: whoever reaches the socket is believed to be the edge.
     with tempfile.TemporaryDirectory(prefix="pychat-") as folder:
         upstream = Path(folder) / "application.sock"
         async with (
-            _application(app, settings, uds=upstream) as application,
+            _application(app, settings, hiding_operators_routes(app), uds=upstream) as application,
             _edge(app.state.services.core, settings, addresses, upstream),
         ):
             yield application
@@ -90,8 +93,9 @@ async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: 
     try:
         yield
     finally:
-        core.stop()
+        # First, so that the answers which the stop brings say that their connections close.
         edge.drain()
+        core.stop()
         deadline = time.monotonic() + DRAIN_SEC
         while edge.open_connections and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
             await asyncio.sleep(LOOK_EVERY_SEC)
@@ -99,10 +103,12 @@ async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: 
 
 
 @asynccontextmanager
-async def _application(app: Litestar, settings: Settings, **where: Any) -> AsyncIterator["asyncio.Task[None]"]:
-    """Granian, at the address or Unix socket of `where`."""
+async def _application(
+    app: Litestar, settings: Settings, served: ASGIApp, **where: Any
+) -> AsyncIterator["asyncio.Task[None]"]:
+    """Granian with `served`, which is `app` or wraps it, at the address or Unix socket of `where`."""
     server = Server(
-        app,
+        taking_unread_bodies(served),
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         websockets=False,

@@ -1,11 +1,15 @@
 """Answers what requests ask of the directory and it does not hold: many questions, one trip to the database."""
 
+import asyncio
+
 import structlog
 
 from pychat._core import Core, LoadBatch
 from pychat.database.pool import Database, DatabaseUnavailable
 
 log = structlog.get_logger("pychat.loader")
+
+RETRY_SEC = 0.1
 
 # Two selects and not an OR: each takes its index.
 _USERS = """
@@ -22,13 +26,18 @@ _MEMBERS = """
 async def run_loader(core: Core, database: Database) -> None:
     """Serves the directory until cancelled."""
     while True:
-        batch = await core.next_load()
+        # Whatever fails, the next batch may well be in order: without a loader nobody could sign in any more.
+        try:
+            batch = await core.next_load()
+        except Exception as failure:
+            log.error("the directory gives no batch to load", exc_info=failure)
+            await asyncio.sleep(RETRY_SEC)
+            continue
         try:
             await _load(batch, database)
         except DatabaseUnavailable:
             batch.fail()
         except Exception as failure:
-            # The next batch may well be in order: without a loader nobody could sign in any more.
             log.error("loading failed", exc_info=failure)
             batch.fail()
 

@@ -8,13 +8,10 @@ from litestar import Request
 from litestar.types import Receive, Scope
 
 from pychat.errors import Refused
+from pychat.unread_bodies import MAX_TAKEN_BYTES
 
 MAX_BODY_BYTES = 16_000
 """The contract's bound on a v1 body."""
-
-MAX_DRAINED_BYTES = 1_000_000
-"""How much of a body is taken from the wire. A client whose body is cut off may miss the answer, for its connection is
-closed; so only what is far beyond the bound is cut off."""
 
 Rule = Callable[[str], str]
 """Takes what the client sent, returns the value in the form we keep. Raises RuleBroken."""
@@ -40,10 +37,8 @@ def authorization(scope: Scope) -> str | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The body, or a prefix of it that is longer than `MAX_BODY_BYTES`.
-
-    To be called before the token is judged: a connection with an unread body serves no further request.
+async def read_body(receive: Receive) -> bytes:
+    """The body, or a prefix of it that is longer than `MAX_BODY_BYTES`; the rest is taken from the wire nevertheless.
 
     Raises:
         Refused: the client left before the body was complete.
@@ -57,10 +52,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
         size += len(chunk)
         if len(body) <= MAX_BODY_BYTES:
             body += chunk
-        if not event.get("more_body"):
-            return body
-        if size > MAX_DRAINED_BYTES:
-            scope["state"]["body_cut_off"] = True
+        if not event.get("more_body") or size > MAX_TAKEN_BYTES:
             return body
 
 

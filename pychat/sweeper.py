@@ -2,16 +2,29 @@
 
 import asyncio
 
+import structlog
+
 from pychat._core import Core
+from pychat.dynconf.schemas import GcTask
 
-PERIOD_SEC = 2
+log = structlog.get_logger("pychat.sweeper")
 
 
-async def run_sweeper(core: Core) -> None:
-    """Sweeps all shards every `PERIOD_SEC` until cancelled."""
+async def run_sweeper(core: Core, config: GcTask) -> None:
+    """Sweeps all shards every `period_seconds` until cancelled, where `is_enabled` is true."""
     while True:
-        await asyncio.sleep(PERIOD_SEC)
-        for shard in range(core.shard_count):
-            core.sweep(shard)
-            # Requests go first: a sweep has no hurry.
-            await asyncio.sleep(0)
+        await asyncio.sleep(config.period_seconds)
+        if not config.is_enabled:
+            continue
+        try:
+            await _sweep(core, config.inter_shard_pause_ms / 1000)
+        except Exception as failure:
+            # Without a sweeper every session that a client forgot would stay.
+            log.error("a sweep failed", exc_info=failure)
+
+
+async def _sweep(core: Core, pause_sec: float) -> None:
+    for shard in range(core.shard_count):
+        closed = core.sweep(shard)
+        # Requests go first. The pause spreads the closing; where none was, it would only make the next round late.
+        await asyncio.sleep(pause_sec if closed else 0)

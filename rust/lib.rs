@@ -7,7 +7,3 @@ pub mod hub;
 mod python;
 pub mod structures;
 mod sync;
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -58,18 +58,27 @@ def door(request: pytest.FixtureRequest) -> Door:
 @pytest.fixture(scope="session")
 def server_options(door: Door, postgres: Postgres, workspace: Path) -> Callable[..., Options]:
     """Makes the options of a server with a folder and an empty database of its own."""
-    numbers = count(1)
 
     def make(dynamic_config: DynamicConfig = QUICK_POLLS, **environment: str) -> Options:
-        folder = workspace / f"server-{door.name}-{next(numbers)}"
-        own = {
-            "PYCHAT_DATABASE__URL": postgres.new_database(),
-            "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),
-            "PYCHAT_AUTH__SIGNING_KEY": SIGNING_KEY,
-        }
-        return Options(folder, {**door.environment, **own, **environment}, dynamic_config)
+        return new_options(door, postgres, workspace, dynamic_config, **environment)
 
     return make
+
+
+def new_options(
+    door: Door, postgres: Postgres, workspace: Path, dynamic_config: DynamicConfig, **environment: str
+) -> Options:
+    """The options of a server with a folder and an empty database of its own."""
+    folder = workspace / f"server-{door.name}-{next(_numbers)}"
+    own = {
+        "PYCHAT_DATABASE__URL": postgres.new_database(),
+        "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),
+        "PYCHAT_AUTH__SIGNING_KEY": SIGNING_KEY,
+    }
+    return Options(folder, {**door.environment, **own, **environment}, dynamic_config)
+
+
+_numbers = count(1)
 
 
 @pytest.fixture(scope="session")

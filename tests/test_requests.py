@@ -11,7 +11,8 @@ from litestar.types import Receive
 from msgspec import UNSET, Struct, UnsetType
 
 from pychat.errors import Refused
-from pychat.requests import MAX_BODY_BYTES, MAX_DRAINED_BYTES, RuleBroken, parse_fields, read_body
+from pychat.requests import MAX_BODY_BYTES, RuleBroken, parse_fields, read_body
+from pychat.unread_bodies import MAX_TAKEN_BYTES
 
 
 class Inner(Struct):
@@ -38,12 +39,6 @@ def sends(*chunks: bytes, then: str = "end") -> Receive:
     return receive
 
 
-async def read(receive: Receive) -> tuple[bytes, bool]:
-    """The body, and whether the rest of it was left on the wire."""
-    scope: Any = {"state": {}}
-    return await read_body(scope, receive), "body_cut_off" in scope["state"]
-
-
 def refusal(body: bytes, **options: Any) -> Refused:
     with pytest.raises(Refused) as refused:
         parse_fields(body, Outer, **options)
@@ -51,20 +46,22 @@ def refusal(body: bytes, **options: Any) -> Refused:
 
 
 async def test_a_body_comes_in_pieces() -> None:
-    assert await read(sends(b"on", b"", b"e")) == (b"one", False)
+    assert await read_body(sends(b"on", b"", b"e")) == b"one"
 
 
 async def test_of_what_is_too_long_little_is_kept_and_not_all_is_read() -> None:
     chunk = bytes(10_000)
-    assert await read(sends(*[chunk] * 50)) == (bytes(20_000), False)
-    endless = sends(*[chunk] * (MAX_DRAINED_BYTES // len(chunk) + 2))
-    assert await read(endless) == (bytes(20_000), True)
+    long = sends(*[chunk] * 50)
+    assert await read_body(long) == bytes(20_000)
+    assert (await long())["type"] == "http.disconnect"
+    endless = sends(*[chunk] * (MAX_TAKEN_BYTES // len(chunk) + 2))
+    assert await read_body(endless) == bytes(20_000)
     assert (await endless())["type"] == "http.request"
 
 
 async def test_a_client_that_leaves_amid_its_body_is_refused() -> None:
     with pytest.raises(Refused):
-        await read(sends(b'{"inner"', then="leave"))
+        await read_body(sends(b'{"inner"', then="leave"))
 
 
 def test_fields_are_read_and_others_ignored() -> None:

@@ -24,7 +24,7 @@ from pychat.users import rules
 async def open_private_chat(request: AnyRequest) -> Response[ChatAnswer]:
     """Opens the private chat with a user, oneself included; 200 where it was there before."""
     services = services_of(request.scope)
-    body = await read_body(request.scope, request.receive)
+    body = await read_body(request.receive)
     caller = await authenticate(request.scope)
     target_username = parse_fields(body, PrivateChatBody).target_username
     try:

@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ import structlog
 from pychat.database.server_files import (
     SERVER_MAJOR,
     EmbeddedPostgresError,
+    outcome,
     programs_for,
     server_account,
 )
@@ -59,6 +59,7 @@ class EmbeddedPostgres:
         self._cluster = self._data_dir / "postgres"
         self._log_file = self._data_dir / "postgres.log"
         self._lock: IO[str] | None = None
+        self._initdb: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -96,9 +97,13 @@ class EmbeddedPostgres:
             self._lock = None
 
     def kill(self) -> None:
-        """Tells the server to go down without a checkpoint, and does not wait: for a process that ends at once."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)
+        """Tells the server, or what makes its cluster, to go down without a checkpoint, and does not wait: for a
+        process that ends at once."""
+        for process in (self._initdb, self._process):
+            if process is not None:
+                # With the programs that it has started in turn; the server's own processes follow it by themselves.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGQUIT)
 
     def _prepare(self) -> list[str | Path]:
         """Everything up to the server's command line, which it returns."""
@@ -114,9 +119,8 @@ class EmbeddedPostgres:
 
     def _take_data_dir(self) -> None:
         account, data_dir = self._account, self._data_dir
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if account.is_other and all(any(path.match(own) for own in OWN_NAMES) for path in data_dir.iterdir()):
-            data_dir.chmod(0o711)  # the folder is ours; others may pass through to what is theirs in it
+        if _is_ours(data_dir) and account.is_other:
+            data_dir.chmod(0o711)  # the account may pass through to what is its own in it
         if account.is_other and not account.run("/bin/sh", "-c", 'cd "$1"', "sh", data_dir)[0]:
             raise EmbeddedPostgresError(
                 f"{data_dir}: the user {account.name}, which runs the database for root, cannot enter this folder; "
@@ -155,9 +159,13 @@ class EmbeddedPostgres:
         encoding = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         # Whoever gets into the socket's folder is let in.
         access = ["--username=pychat", "--auth=trust"]
-        done, output = self._account.run(programs / "initdb", "-D", draft, *encoding, *access, "--no-instructions")
+        options = ["-D", str(draft), *encoding, *access, "--no-instructions"]
+        self._initdb = self._account.start([programs / "initdb", *options], subprocess.PIPE)
+        done, output = outcome(self._initdb)
         if not done:
-            raise EmbeddedPostgresError(f"cannot create the database in {draft}: {output.splitlines()[-1]}")
+            why = output.rpartition("\n")[2] or f"initdb ended with {self._initdb.returncode}"
+            raise EmbeddedPostgresError(f"cannot create the database in {draft}: {why}")
+        self._initdb = None
         draft.rename(self._cluster)
 
     def _make_socket_dir(self) -> Path:
@@ -167,11 +175,18 @@ class EmbeddedPostgres:
             name = hashlib.sha256(os.fsencode(self._data_dir)).hexdigest()[:16]
             folder = Path(f"/tmp/pychat-{self._account.uid}-{name}")
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), self._account.uid):
-            raise EmbeddedPostgresError(f"{folder}: is not ours")
-        folder.chmod(0o700)
-        self._account.take(folder)
+        # All by one descriptor: in /tmp somebody else may put another folder, or a link, under the name meanwhile.
+        try:
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except NotADirectoryError:
+            raise EmbeddedPostgresError(f"{folder}: is not ours") from None
+        try:
+            if os.fstat(opened).st_uid not in (os.geteuid(), self._account.uid):
+                raise EmbeddedPostgresError(f"{folder}: is not ours")
+            os.fchmod(opened, 0o700)
+            self._account.take(opened)
+        finally:
+            os.close(opened)
         return folder
 
     async def _launch(self, args: list[str | Path]) -> None:
@@ -206,6 +221,17 @@ class EmbeddedPostgres:
         lines = self._log_file.read_text(errors="replace").splitlines()
         fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
         return f"{fatal[-1] if fatal else 'no reason given'} (see {self._log_file})"
+
+
+def _is_ours(data_dir: Path) -> bool:
+    """Whether nobody else uses the folder, which is made where there is none. An empty one may be anybody's."""
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(mode=0o700)
+    except FileExistsError:
+        names = list(data_dir.iterdir())
+        return bool(names) and all(any(name.match(own) for own in OWN_NAMES) for name in names)
+    return True
 
 
 def _postmaster(cluster: Path) -> tuple[int | None, str]:

@@ -30,6 +30,9 @@ _SERVER_TROUBLE = (
     pg.PostgresConnectionError,
     pg.OperatorInterventionError,  # shutting down, starting up, cancelled
     pg.InsufficientResourcesError,  # too many connections, disk full
+    pg.TransactionRollbackError,  # a deadlock, a conflict between transactions
+    pg.LockNotAvailableError,
+    pg.PostgresSystemError,  # its disk fails, say
     pg.ReadOnlySQLTransactionError,  # the server became a standby
     pg.InternalClientError,
 )

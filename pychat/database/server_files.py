@@ -34,8 +34,8 @@ class Account:
     def is_other(self) -> bool:
         return self.uid != os.geteuid()
 
-    def take(self, path: Path) -> None:
-        """Makes a file of ours this user's own."""
+    def take(self, path: Path | int) -> None:
+        """Makes a file of ours, by its path or its descriptor, this user's own."""
         if self.is_other:
             os.chown(path, self.uid, self.gid)
 
@@ -57,11 +57,15 @@ class Account:
     def run(self, *args: str | Path) -> tuple[bool, str]:
         """Runs a program to its end; returns whether it succeeded and what it printed."""
         try:
-            process = self.start(args, subprocess.PIPE)
+            return outcome(self.start(args, subprocess.PIPE))
         except PermissionError as error:
             return False, str(error)
-        output, _ = process.communicate()
-        return process.returncode == 0, output.decode(errors="replace").strip()
+
+
+def outcome(process: subprocess.Popen[bytes]) -> tuple[bool, str]:
+    """Waits for a program to end; returns whether it succeeded and what it printed."""
+    output, _ = process.communicate()
+    return process.returncode == 0, output.decode(errors="replace").strip()
 
 
 def server_account() -> Account:

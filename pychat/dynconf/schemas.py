@@ -49,7 +49,7 @@ class SendLimiter(Struct, frozen=True):
 class GcTask(Struct, frozen=True):
     is_enabled: bool = True
     period_seconds: Annotated[int, Meta(ge=1, le=3_600)] = 2
-    inter_shard_pause_ms: Annotated[int, Meta(ge=0, le=10_000)] = 100
+    inter_shard_pause_ms: Annotated[int, Meta(ge=0, le=10_000)] = 100  # after a shard that had sessions to close
 
 
 class DynamicConfig(Struct, frozen=True):
@@ -86,11 +86,14 @@ def parse_dynamic_config(values: Mapping[str, object]) -> DynamicConfig:
         DynamicConfigError: a known key holds an invalid value.
     """
     known = dict(values)
+    written_as = {}
     for misspelled, correct in MISSPELLED.items():
-        if misspelled in known:
-            known.setdefault(correct, known.pop(misspelled))
+        if misspelled in known and correct not in known:
+            known[correct] = known[misspelled]
+            written_as[correct] = misspelled
     try:
         return msgspec.convert(known, DynamicConfig)
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$.")
-        raise DynamicConfigError(f"{path.rstrip('`')}: {what[:1].lower()}{what[1:]}") from None
+        key, dot, name = path.rstrip("`").partition(".")
+        raise DynamicConfigError(f"{written_as.get(key, key)}{dot}{name}: {what[:1].lower()}{what[1:]}") from None

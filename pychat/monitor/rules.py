@@ -1,30 +1,30 @@
-"""What protects the requests that change something."""
+"""Who may ask what operators ask, and what protects the requests that change something."""
 
-from typing import Any
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from litestar.connection import ASGIConnection
-from litestar.exceptions import NotFoundException
-from litestar.handlers import BaseRouteHandler
-
-from pychat.edge_headers import LISTENER, edge_header
+from pychat.edge_headers import LISTENER, edge_header, header
 from pychat.errors import Refused
 from pychat.requests import AnyRequest
 from pychat.settings import parse_listen
 
-AnyConnection = ASGIConnection[Any, Any, Any, Any]
+OPERATORS = {"service", "configs", "admin"}
+"""The first segments of the operators' routes."""
 
 MAX_CLOCK_OFFSET_SEC = 10 * 365 * 86_400
 """Ten years: far beyond any lifetime here, and far from the ends of the clock."""
 
 
-def operators_only(connection: AnyConnection, _: BaseRouteHandler) -> None:
-    """A guard: what came through the public listener finds no such route.
+def hiding_operators_routes(app: ASGIApp) -> ASGIApp:
+    """`app` behind the edge, but that what came through the public listener finds no route of the operators', whatever
+    its method: Litestar's guards are not asked where it is wrong, nor for OPTIONS."""
 
-    Raises:
-        NotFoundException
-    """
-    if edge_header(connection.scope, LISTENER) == "public":
-        raise NotFoundException
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        first_segment = scope["path"].lstrip("/").partition("/")[0]
+        if first_segment in OPERATORS and header(scope, LISTENER) == "public":
+            scope["path"] = "/nowhere"
+        await app(scope, receive, send)
+
+    return answer
 
 
 def require_operator(request: AnyRequest) -> None:

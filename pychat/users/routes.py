@@ -53,7 +53,7 @@ NAME_PATHS = [
 async def register(request: AnyRequest) -> RegisterAnswer:
     """Opens an account and signs in."""
     services = services_of(request.scope)
-    body = await read_body(request.scope, request.receive)
+    body = await read_body(request.receive)
     user = parse_fields(body, RegisterBody, rules.RULES).user
     password_hash = await services.passwords.hash(user.password)
     try:
@@ -79,7 +79,7 @@ async def register(request: AnyRequest) -> RegisterAnswer:
 async def login(request: AnyRequest) -> LoginAnswer:
     """Signs in: a token for an hour, unless the server is set otherwise."""
     services = services_of(request.scope)
-    user = parse_fields(await read_body(request.scope, request.receive), LoginBody).user
+    user = parse_fields(await read_body(request.receive), LoginBody).user
     try:
         username, password = rules.username(user.username), rules.password(user.password)
     except RuleBroken:
@@ -118,7 +118,7 @@ async def show_profile(request: AnyRequest) -> ProfileAnswer:
 async def change_profile(request: AnyRequest) -> ChangeAnswer:
     """Changes one's own account. A new password ends every token issued so far."""
     services = services_of(request.scope)
-    body = await read_body(request.scope, request.receive)
+    body = await read_body(request.receive)
     caller = await authenticate(request.scope)
     name = _name_in_path(request)
     if not name:
@@ -134,6 +134,7 @@ async def change_profile(request: AnyRequest) -> ChangeAnswer:
             row = await store.update(
                 services.database,
                 caller.user_id,
+                caller.token_generation,
                 username=change.username,
                 password_hash=password_hash,
                 display_name=change.display_name,
@@ -142,7 +143,7 @@ async def change_profile(request: AnyRequest) -> ChangeAnswer:
     except store.NameTaken:
         raise _name_taken() from None
     if row is None:
-        raise Refused(401, "Invalid user auth")
+        raise _token_was_revoked(services, caller)
     _publish(services, row)
     return ChangeAnswer(row["username"])
 
@@ -162,7 +163,9 @@ async def delete_account(request: AnyRequest) -> Response[bytes]:
     if name.lower() != caller.username:
         raise _not_yours()
     with _outcome_may_be_unknown(services, caller):
-        row = await store.delete(services.database, caller.user_id)
+        row = await store.delete(services.database, caller.user_id, caller.token_generation)
+    if row is None:
+        raise _token_was_revoked(services, caller)
     _publish(services, row, deleted=True)
     return Response(b"null", media_type="application/json")
 
@@ -181,6 +184,13 @@ def _outcome_may_be_unknown(services: Services, caller: Identity) -> Iterator[No
     except OutcomeUnknown:
         services.core.forget_user(caller.user_id)
         raise
+
+
+def _token_was_revoked(services: Services, caller: Identity) -> Refused:
+    """The account was deleted, or its password changed, after the token was judged."""
+    # Where the change came from elsewhere, or its outcome was in doubt, the directory does not know of it yet.
+    services.core.forget_user(caller.user_id)
+    return Refused(401, "Invalid user auth")
 
 
 def _publish(services: Services, row: Record, deleted: bool = False) -> None:

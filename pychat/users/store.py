@@ -50,6 +50,7 @@ async def profile(database: Database, username: str) -> Record | None:
 async def update(
     database: Database,
     user_id: int,
+    token_generation: int,
     *,
     username: str | UnsetType,
     password_hash: str | UnsetType,
@@ -58,7 +59,8 @@ async def update(
 ) -> Record | None:
     """Changes what is set; a new password ends the tokens issued so far.
 
-    Returns `id`, `username`, `revision`, `token_generation` as they are now, `None` where the account is deleted.
+    Returns `id`, `username`, `revision`, `token_generation` as they are now, `None` where the account is deleted or
+    the caller's `token_generation` is no more the present one.
 
     Raises:
         NameTaken
@@ -68,31 +70,31 @@ async def update(
         return await database.fetchrow(
             """
             UPDATE users SET
-                username = COALESCE($2, username),
-                password_hash = COALESCE($3, password_hash),
-                token_generation = token_generation + ($3::text IS NOT NULL)::int,
-                display_name = COALESCE($4, display_name),
-                biography = COALESCE($5, biography),
+                username = COALESCE($3, username),
+                password_hash = COALESCE($4, password_hash),
+                token_generation = token_generation + ($4::text IS NOT NULL)::int,
+                display_name = COALESCE($5, display_name),
+                biography = COALESCE($6, biography),
                 revision = revision + 1
-            WHERE id = $1 AND deleted_at IS NULL
+            WHERE id = $1 AND token_generation = $2 AND deleted_at IS NULL
             RETURNING id, username, revision, token_generation
             """,
             user_id,
+            token_generation,
             *values,
         )
     except UniqueViolationError:
         raise NameTaken from None
 
 
-async def delete(database: Database, user_id: int) -> Record:
-    """`id`, `username`, `revision`, `token_generation` of the account, which may be deleted already: whoever missed
-    the answer asks again."""
-    row = await database.fetchrow(
+async def delete(database: Database, user_id: int, token_generation: int) -> Record | None:
+    """Deletes the account; returns as `update` does."""
+    return await database.fetchrow(
         """
-        UPDATE users SET deleted_at = COALESCE(deleted_at, now()), revision = revision + 1 WHERE id = $1
+        UPDATE users SET deleted_at = now(), revision = revision + 1
+        WHERE id = $1 AND token_generation = $2 AND deleted_at IS NULL
         RETURNING id, username, revision, token_generation
         """,
         user_id,
+        token_generation,
     )
-    assert row is not None
-    return row

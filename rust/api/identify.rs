@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::refusal::Refusal;
+use super::token::TokenError;
 use super::{Api, looked_up};
 use crate::hub::Micros;
 use crate::hub::directory::User;
@@ -12,10 +13,19 @@ impl Api {
     pub async fn identify(&self, authorization: Option<&str>, now: Micros) -> Result<Arc<User>, Refusal> {
         let token = self.verifier.verify(authorization, now).map_err(Refusal::Token)?;
         let user = looked_up(self.hub.directory.user(token.user, now)).await?;
-        let user = user.filter(|user| !user.deleted).ok_or(Refusal::NoSuchUser)?;
-        if user.token_generation != token.generation {
-            return Err(Refusal::Token(super::token::TokenError::Revoked));
-        }
+        let user = user.ok_or(Refusal::NoSuchUser)?;
+        judge(&user, token.generation)?;
         Ok(user)
     }
+}
+
+/// Whether a token of this generation still speaks for its user.
+pub(super) fn judge(user: &User, token_generation: i32) -> Result<(), Refusal> {
+    if user.deleted {
+        return Err(Refusal::NoSuchUser);
+    }
+    if user.token_generation != token_generation {
+        return Err(Refusal::Token(TokenError::Revoked));
+    }
+    Ok(())
 }

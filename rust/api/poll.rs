@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Api;
+use super::identify::judge;
 use super::refusal::Refusal;
 use super::reply::Reply;
-use super::token::TokenError;
 use crate::hub::session::{ReadError, Reader, Taken};
 use crate::hub::{Micros, UserId, whole_seconds};
 
@@ -107,7 +107,7 @@ impl Polling {
     async fn wait(&self) {
         let hub = &self.api.hub;
         let something = poll_fn(|cx| match self.reader().poll_something(cx) {
-            Poll::Pending if hub.is_stopping() || self.is_revoked() => Poll::Ready(()),
+            Poll::Pending if hub.is_stopping() || self.judge().is_err() => Poll::Ready(()),
             found => found,
         });
         let hold = Duration::from_micros(hub.settings().polling_time.unsigned_abs());
@@ -115,16 +115,14 @@ impl Polling {
         let _ = tokio::time::timeout(hold, something).await;
     }
 
-    /// Whether the token that began the poll has become void meanwhile.
-    fn is_revoked(&self) -> bool {
-        let api = &self.api;
-        api.hub.directory.is_revoked(self.user, self.token_generation, api.clock.now())
+    /// Whether the token that began the poll is still good.
+    fn judge(&self) -> Result<(), Refusal> {
+        let user = self.api.hub.directory.known_user(self.user, self.api.clock.now());
+        user.map_or(Ok(()), |user| judge(&user, self.token_generation))
     }
 
     fn answer(self) -> Result<Reply, Refusal> {
-        if self.is_revoked() {
-            return Err(Refusal::Token(TokenError::Revoked));
-        }
+        self.judge()?;
         if self.reader().is_closed() {
             return Err(Refusal::SessionGone);
         }

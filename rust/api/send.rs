@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Instant;
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::object::Object;
@@ -130,14 +129,10 @@ impl Default for MessageField<'_> {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 struct MessageBody<'a> {
-    #[serde(borrow)]
     chat_id: Field<'a>,
-    #[serde(borrow)]
     recipient: Field<'a>,
-    #[serde(borrow)]
     payload: Field<'a>,
 }
 
@@ -160,6 +155,16 @@ impl<'a> Field<'a> {
         errors.insert(name, vec![why]);
         None
     }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    ChatId,
+    Recipient,
+    Payload,
+    #[serde(other)]
+    Other,
 }
 
 /// Implements the visits of every JSON type but the named ones with one value.
@@ -223,8 +228,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for MessageField<'a> {
             fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
                 Ok(MessageField::Other)
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                MessageBody::deserialize(MapAccessDeserializer::new(map)).map(MessageField::Object)
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut body = MessageBody::default();
+                // A key that comes twice counts as it came last, as in most JSON readers.
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        Key::ChatId => body.chat_id = map.next_value()?,
+                        Key::Recipient => body.recipient = map.next_value()?,
+                        Key::Payload => body.payload = map.next_value()?,
+                        Key::Other => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(MessageField::Object(body))
             }
         }
         deserializer.deserialize_any(AsMessage)

@@ -169,17 +169,17 @@ async fn each_fault_of_a_body_is_named() {
     }
     let deep = "[".repeat(10_000);
     let array = r#"[{"chat_id":"pc:1","payload":"hi"}]"#;
-    let twice = r#"{"message":{"chat_id":7,"chat_id":"pc:1","payload":"hi"}}"#;
-    for text in [array, twice, "", "nul", "[]", "{}x", r#"{"message":{"payload":"\ud800"}}"#, "\u{feff}{}", &deep] {
+    for text in [array, "", "nul", "[]", "{}x", r#"{"message":{"payload":"\ud800"}}"#, "\u{feff}{}", &deep] {
         assert_eq!(sent(&api, text.as_bytes()).await.0, 400, "{text}");
     }
     assert_eq!(sent(&api, b"{\"message\":{\"payload\":\"\xff\"}}").await.0, 400);
 }
 
 #[tokio::test]
-async fn unknown_keys_are_ignored() {
+async fn unknown_keys_are_ignored_and_the_last_of_two_counts() {
     let api = api();
-    let text = r#"{"a":{"b":[1e9]},"message":{"x":[{}],"chat_id":"pc:1","payload":"\u0068i","recipient":null}}"#;
+    let text =
+        r#"{"a":{"b":[1e9]},"message":{"x":[{}],"chat_id":7,"chat_id":"pc:1","payload":"\u0068i","recipient":null}}"#;
     assert_eq!(sent(&api, text.as_bytes()).await.0, 202);
 }
 
@@ -296,20 +296,21 @@ async fn a_stop_ends_parked_polls_and_refuses_what_is_new() {
 
 #[tokio::test]
 async fn a_parked_poll_ends_when_its_token_becomes_void() {
-    for deleted in [true, false] {
+    for (deleted, message) in [(true, "Invalid user auth"), (false, "The token was revoked")] {
         let api = api();
         api.hub.apply(Settings::default());
         let bob = opened(&api, 2).await;
         let parked = tokio::spawn({
             let (api, bob) = (Arc::clone(&api), bob.clone());
-            async move { Arc::clone(&api).poll(Some(&of(2)), &bob).await.status }
+            async move { Arc::clone(&api).poll(Some(&of(2)), &bob).await }
         });
         while api.hub.stats.polling_active.get() == 0 {
             tokio::task::yield_now().await;
         }
         put_user(&api, 2, "bob", 1, deleted);
         api.hub.wake_user(2);
-        assert_eq!(parked.await.unwrap(), 401);
+        let ended = parked.await.unwrap();
+        assert_eq!((ended.status, &body(&ended)["message"]), (401, &json!(message)));
     }
 }
 

@@ -52,19 +52,19 @@ pub struct KeyTooShort;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header<'a> {
-    alg: &'a str,
+struct Header {
+    alg: String,
     #[serde(rename = "typ")]
-    _type: Option<&'a str>,
+    _type: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Claims<'a> {
-    iss: &'a str,
+struct Claims {
+    iss: String,
     id: UserId,
     #[serde(rename = "jti")]
-    _token_id: &'a str,
+    _token_id: String,
     iat: i64,
     exp: i64,
     #[serde(rename = "gen")]

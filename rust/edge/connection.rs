@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +13,6 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::forward::Forwarder;
@@ -144,11 +144,10 @@ impl Noted {
 }
 
 fn has_hung_up(stream: &TcpStream) -> bool {
-    let peeked = SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
-    match peeked {
-        Ok(bytes) => bytes == 0,
-        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-    }
+    // A peek would see what the client sent before, where nobody has read it yet, and not the end behind it.
+    let mut end = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: it is given the one entry that it is told of, and `stream` keeps the descriptor open.
+    unsafe { libc::poll(&raw mut end, 1, 0) > 0 }
 }
 
 impl Read for Noted {

@@ -86,6 +86,10 @@ impl Forwarder {
         };
         head.uri = uri;
         head.version = Version::HTTP_11;
+        if hyper::body::Body::size_hint(&body).exact().is_none() {
+            // Else hyper leaves out the body of a GET that does not say its length.
+            head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let body = ForwardedBody::new(body, MAX_BODY, Arc::clone(&context.progress));
         match self.client.request(Request::from_parts(head, body)).await {
             Ok(answer) => {

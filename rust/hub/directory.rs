@@ -111,10 +111,9 @@ impl Directory {
         landed(self.users.ask(id, now, || self.wanted.notify_one())?).await
     }
 
-    /// Whether a token of this generation is known to be void by now: the user is deleted, or has changed the password.
-    pub fn is_revoked(&self, id: UserId, token_generation: i32, now: Micros) -> bool {
-        let known = self.users.known(&id, now).flatten();
-        known.is_some_and(|user| user.deleted || user.token_generation != token_generation)
+    /// The user, if at hand.
+    pub fn known_user(&self, id: UserId, now: Micros) -> Option<Arc<User>> {
+        self.users.known(&id, now).flatten()
     }
 
     /// The user who has this name now, which is lowercase; nobody has a deleted user's.

@@ -1,10 +1,12 @@
-//! The module `pychat._core`: the only code that names PyO3. Documented in `pychat/_core.pyi`.
+//! The module `pychat._core`: the only code that names PyO3. Documented in `pychat/_core.pyi`, and the
+//! classes of `structures` in `pychat/structures.pyi`.
 
 mod awaitable;
 mod core;
 mod edge;
 mod load;
 mod reply;
+mod structures;
 
 use pyo3::prelude::*;
 
@@ -16,5 +18,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<core::Identity>()?;
     module.add_class::<edge::Edge>()?;
     module.add_class::<load::LoadBatch>()?;
-    module.add_class::<reply::Reply>()
+    module.add_class::<reply::Reply>()?;
+    module.add("Full", module.py().get_type::<structures::Full>())?;
+    module.add_class::<structures::MpscQueue>()?;
+    module.add_class::<structures::RcuMap>()?;
+    module.add_class::<structures::ShardedMap>()
 }

@@ -92,6 +92,12 @@ impl<K: Ord + Clone, V: Clone> RcuMap<K, V> {
         .ok()
     }
 
+    /// Puts `next` in the place of the version that `current` is, unless another is in force by now; says whether it
+    /// did. For changes that are decided outside; `next` must be sorted by key, each key once.
+    pub fn replace(&self, current: &Arc<Vec<(K, V)>>, next: Vec<(K, V)>) -> bool {
+        Arc::ptr_eq(&self.entries.compare_and_swap(current, Arc::new(next)), current)
+    }
+
     pub fn len(&self) -> usize {
         self.read(<[_]>::len)
     }
@@ -147,6 +153,16 @@ mod tests {
                 prop_assert_eq!(&*map.snapshot(), &model.iter().map(|(k, v)| (*k, *v)).collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn replaces_only_the_version_that_was_read() {
+        let map = RcuMap::default();
+        let read = map.snapshot();
+        assert_eq!(map.insert(1, "one", 2), Ok(()));
+        assert!(!map.replace(&read, vec![(2, "two")]));
+        assert!(map.replace(&map.snapshot(), vec![(3, "three")]));
+        assert_eq!(*map.snapshot(), [(3, "three")]);
     }
 
     #[test]

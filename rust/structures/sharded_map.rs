@@ -10,7 +10,7 @@
 //!
 //! - A key lives in exactly one shard, the one that bits 48.. of its hash name. hashbrown places by the low bits and
 //!   tags by the top seven (57..), so the shard's bits are none of those and a shard's table stays well spread.
-//! - What is decided under a shard's write lock (`get_or_try_insert_with`, `remove_if`) is decided about the value that
+//! - What is decided under a shard's write lock (`get_or_try_insert_with`, `replace_if`, `remove_if`) is decided about the value that
 //!   is in the map at that instant: nothing can be put into, or found in, a removed value's place in between.
 //! - Values leave the map under the lock, but are dropped by the caller after it is released.
 //!
@@ -125,6 +125,20 @@ impl<K: Hash + Eq, V, S: BuildHasher> ShardedMap<K, V, S> {
         }
     }
 
+    /// Puts the value in the place of the key's present one when `current` says so of that; asked under the write lock.
+    /// Returns the value that has left: the replaced one, or as an error the new one.
+    pub fn replace_if<Q>(&self, key: &Q, value: V, current: impl FnOnce(&V) -> bool) -> Result<V, V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (hash, shard) = self.locate(key);
+        match shard.write().find_mut(hash, |(k, _)| k.borrow() == key) {
+            Some((_, present)) if current(present) => Ok(std::mem::replace(present, value)),
+            _ => Err(value),
+        }
+    }
+
     /// Removes the key when `doomed` says so of its value; asked under the write lock.
     pub fn remove_if<Q>(&self, key: &Q, doomed: impl FnOnce(&V) -> bool) -> Option<V>
     where
@@ -215,6 +229,7 @@ mod tests {
     enum Op {
         Insert(u8, u32),
         GetOrInsert(u8, u32),
+        ReplaceIfEven(u8, u32),
         RemoveIfEven(u8),
         SweepBelow(u32),
         Get(u8),
@@ -224,6 +239,7 @@ mod tests {
         prop_oneof![
             (any::<u8>(), any::<u32>()).prop_map(|(k, v)| Op::Insert(k, v)),
             (any::<u8>(), any::<u32>()).prop_map(|(k, v)| Op::GetOrInsert(k, v)),
+            (any::<u8>(), any::<u32>()).prop_map(|(k, v)| Op::ReplaceIfEven(k, v)),
             any::<u8>().prop_map(Op::RemoveIfEven),
             any::<u32>().prop_map(Op::SweepBelow),
             any::<u8>().prop_map(Op::Get),
@@ -240,6 +256,13 @@ mod tests {
                     Op::Insert(k, v) => prop_assert_eq!(map.insert(k, v), model.insert(k, v)),
                     Op::GetOrInsert(k, v) => {
                         prop_assert_eq!(map.get_or_insert_with(k, || v), *model.entry(k).or_insert(v));
+                    }
+                    Op::ReplaceIfEven(k, v) => {
+                        let expected = match model.get_mut(&k) {
+                            Some(present) if *present % 2 == 0 => Ok(std::mem::replace(present, v)),
+                            _ => Err(v),
+                        };
+                        prop_assert_eq!(map.replace_if(&k, v, |present| present % 2 == 0), expected);
                     }
                     Op::RemoveIfEven(k) => {
                         let expected = model.get(&k).copied().filter(|v| v % 2 == 0);

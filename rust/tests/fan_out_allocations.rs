@@ -1,8 +1,5 @@
 //! A message to many sessions is held in memory once.
 
-// There can be one global allocator, and this test brings its own.
-#![cfg(not(feature = "mimalloc"))]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

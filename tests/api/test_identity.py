@@ -1,6 +1,7 @@
 """Identity: which requests need a token, and which tokens are good."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import jwt
@@ -134,6 +135,18 @@ def test_a_changed_password_revokes_earlier_tokens(alice: Person) -> None:
     answer = alice.login(alice.username, "N3w-Passw0rd")
     assert answer.status_code == 200
     assert Api(alice.http, answer.json()["token"]).profile(alice.username).status_code == 200
+
+
+@pytest.mark.parametrize("other", [{"password": "0ther-Passw0rd"}, {}], ids=["another password", "deletion"])
+def test_of_two_changes_by_one_token_at_once_the_first_revokes_it_for_the_other(
+    alice: Person, other: dict[str, str]
+) -> None:
+    def change(fields: dict[str, str]) -> httpx.Response:
+        return alice.patch(alice.username, **fields) if fields else alice.delete(alice.username)
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(change, [{"password": "N3w-Passw0rd"}, other]))
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
 
 
 def test_a_changed_profile_leaves_tokens_alone(alice: Person) -> None:

@@ -9,7 +9,7 @@ from tests.support.expect import expect_error
 from tests.support.parked import first_answered
 from tests.support.server import Server
 
-NO_SESSION = ["0b0b6b5e-8f5c-4f0e-9d0c-6d2a8c1f4e3a", "x", "0", "%00", "%FF", "a" * 2000, ""]
+NO_SESSION = ["0b0b6b5e-8f5c-4f0e-9d0c-6d2a8c1f4e3a", "x", "0", "%00", "%FF", "a" * 2000, "", "start"]
 
 BROKEN_TEXTS = ["", " ", " \t\r\n\v\f", "a\0b", "a\x01b", "a\x1bb", "a" * 4097, "ä" * 4097]
 
@@ -112,7 +112,7 @@ def test_a_session_of_a_deleted_user_is_closed(alice: Person, bob: Person) -> No
     chat_id = bob.chat_with(alice)
     parked = alice.session().park()
     alice.delete(alice.username)
-    parked.answer()
+    assert parked.answer()[0] == 401
     bob.says(chat_id, "into the void")
     expect_error(bob.send_to(alice.username, "into the void"), 404)
 

@@ -9,7 +9,7 @@ from pychat.chats import store
 from pychat.database.migrate import migrate
 from pychat.database.pool import Database
 from pychat.users import store as users
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, connected
 
 
 @pytest.fixture
@@ -19,11 +19,9 @@ def url(postgres: Postgres) -> str:
 
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
-    opened = Database(url)
-    await opened.connect()
-    await migrate(opened)
-    yield opened
-    await opened.close()
+    async with connected(url) as opened:
+        await migrate(opened)
+        yield opened
 
 
 async def new_user(database: Database, username: str) -> int:
@@ -62,6 +60,6 @@ async def test_opened_from_both_sides_at_once_it_is_one(database: Database) -> N
 async def test_deleted_users_are_not_found(database: Database) -> None:
     alice = await new_user(database, "alice")
     assert await store.user_id_of(database, "alice") == alice
-    await users.delete(database, alice)
+    await users.delete(database, alice, 0)
     assert await store.user_id_of(database, "alice") is None
     assert await store.user_id_of(database, "nobody") is None

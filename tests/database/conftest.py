@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pychat.database.pool import Database
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, connected
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,5 @@ def dsn(own_postgres: Postgres) -> str:
 
 @pytest.fixture
 async def database(dsn: str) -> AsyncIterator[Database]:
-    pool = Database(dsn)
-    await pool.connect()
-    yield pool
-    await pool.close()
+    async with connected(dsn) as pool:
+        yield pool

@@ -125,6 +125,17 @@ async def test_kill_does_not_wait_and_loses_nothing(data_dir: Path) -> None:
     await server.stop()
 
 
+async def test_kill_ends_the_making_of_a_cluster(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    starting = asyncio.create_task(server.start())
+    async with asyncio.timeout(30):
+        while server._initdb is None:
+            await asyncio.sleep(0.001)
+    server.kill()
+    with pytest.raises(EmbeddedPostgresError, match="cannot create the database"):
+        await starting
+
+
 async def test_a_folder_whose_name_is_long_and_odd(workspace: Path) -> None:
     data_dir = workspace / ("a b,c'd\"e%f?g#" + "x" * 90)
     server = EmbeddedPostgres(data_dir)
@@ -182,6 +193,26 @@ async def test_as_root_a_closed_folder_of_others_is_not_opened(workspace: Path) 
         with pytest.raises(EmbeddedPostgresError, match="cannot enter this folder"):
             await EmbeddedPostgres(data_dir).start()
     assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+async def test_as_root_an_empty_folder_is_taken_for_somebody_elses(workspace: Path) -> None:
+    empty = workspace / "empty"
+    empty.mkdir(mode=0o700)
+    with pytest.raises(EmbeddedPostgresError, match="cannot enter this folder"):
+        await EmbeddedPostgres(empty).start()
+    assert empty.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_link_is_not_taken_for_the_sockets_folder(data_dir: Path, workspace: Path) -> None:
+    elsewhere = workspace / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    data_dir.mkdir()
+    (data_dir / "run").symlink_to(elsewhere)
+    (data_dir / "lock").touch()
+    with pytest.raises(EmbeddedPostgresError, match="is not ours"):
+        await EmbeddedPostgres(data_dir).start()
+    assert elsewhere.stat().st_mode & 0o777 == 0o755
 
 
 @as_root

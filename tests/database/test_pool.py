@@ -46,6 +46,13 @@ async def test_errors_of_the_statement_pass_through(database: Database) -> None:
         await database.fetchval("SELECT $1::int")
 
 
+@pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "58030", "58000"])
+async def test_errors_that_pass_are_unavailable(database: Database, state: str) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await database.execute(f"DO $$ BEGIN RAISE EXCEPTION 'as it happens' USING ERRCODE = '{state}'; END $$")
+    assert await database.fetchval("SELECT 1") == 1
+
+
 async def test_the_server_stopped_and_started_under_use(own_postgres: Postgres, database: Database) -> None:
     stopping = asyncio.Event()
     outcomes: list[type[BaseException] | None] = []

@@ -26,6 +26,11 @@ def test_the_misspelled_limiter_key_is_read() -> None:
     assert parse_dynamic_config({"SEND_LIMTIER_CONFIG": {"max_rps_per_user": 3}}).send_limiter.max_rps_per_user == 3
 
 
+def test_an_error_names_the_key_as_it_was_written() -> None:
+    with pytest.raises(DynamicConfigError, match=r"^SEND_LIMTIER_CONFIG.max_rps_per_user: expected "):
+        parse_dynamic_config({"SEND_LIMTIER_CONFIG": {"max_rps_per_user": "bad"}})
+
+
 def test_the_correct_limiter_key_goes_before_the_misspelled_one() -> None:
     values = {"SEND_LIMITER_CONFIG": {"max_rps_per_user": 4}, "SEND_LIMTIER_CONFIG": {"max_rps_per_user": "bad"}}
     assert parse_dynamic_config(values).send_limiter.max_rps_per_user == 4

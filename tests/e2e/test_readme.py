@@ -31,5 +31,5 @@ def test_the_conversation_works_as_pasted(server: Server, tmp_path: Path) -> Non
     )
     assert ran.returncode == 0, ran.stderr
     assert '"messages"' in ran.stdout
-    assert '"sender"' in ran.stdout
+    assert '"text":"Hello Bob!"' in ran.stdout, ran.stdout
     assert '"code"' not in ran.stdout, ran.stdout

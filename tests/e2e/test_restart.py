@@ -13,7 +13,7 @@ from tests.support.client import Person
 from tests.support.server import Options, Server, running, start_process
 from tests.support.wait import wait_until
 
-# What the issue promises.
+# Service managers and containers wait some ten seconds before they kill; half of that leaves room for a busy machine.
 STOP_WITHIN_SEC = 5
 
 

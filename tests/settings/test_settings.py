@@ -58,7 +58,7 @@ def test_variables_of_others_are_left_alone() -> None:
     [
         ("[htp]\n", "unknown section htp"),
         ("http = 1\n", "http: expected a section"),
-        ("[http]\nlistn = 1\n", "unknown key http.listn; expected http.{listen}"),
+        ("[http]\nlistn = 1\n", "unknown key http.listn; expected http.{listen, max_connections, "),
         ("[http]\nlisten = 8080\n", "http.listen: expected `str`, got `int`"),
         ('[http]\nlisten = "8080"\n', "http.listen: expected an IP address and a port"),
         ('[monitor]\nlisten = "0.0.0.0:8081"\n', "monitor.listen: expected a loopback address, or"),

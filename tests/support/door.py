@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pytest
+
 
 @dataclass(frozen=True)
 class Door:
@@ -10,4 +12,9 @@ class Door:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-DOORS = [Door("edge"), Door("litestar", {"PYCHAT_EDGE__ENABLED": "false"})]
+EDGE = Door("edge")
+LITESTAR = Door("litestar", {"PYCHAT_EDGE__ENABLED": "false"})
+DOORS = [EDGE, LITESTAR]
+
+through_the_edge = pytest.mark.parametrize("door", [EDGE], ids=[EDGE.name], indirect=True)
+"""For tests of the edge itself; a module's `pytestmark`."""

@@ -6,6 +6,7 @@ import select
 import socket
 import struct
 from collections.abc import Sequence
+from email.message import Message
 from typing import Any
 
 import httpx
@@ -28,9 +29,14 @@ class OpenPoll:
 
     def answer(self) -> tuple[int, Any]:
         """Waits for the answer: its status and its decoded body."""
+        status, _, body = self.whole_answer()
+        return status, body
+
+    def whole_answer(self) -> tuple[int, Message, Any]:
+        """As `answer`, with the headers."""
         try:
-            response = self._connection.getresponse()
-            return response.status, json.loads(response.read())
+            with self._connection.getresponse() as response:
+                return response.status, response.headers, json.loads(response.read())
         finally:
             self._connection.close()
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -11,6 +12,7 @@ from uuid import uuid4
 import asyncpg
 
 from pychat.database.embedded import EmbeddedPostgres
+from pychat.database.pool import Database
 
 T = TypeVar("T")
 
@@ -51,6 +53,17 @@ class Postgres:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Database]:
+    """A pool on the database at `url`."""
+    pool = Database(url)
+    await pool.connect()
+    try:
+        yield pool
+    finally:
+        await pool.close()
 
 
 def execute(url: str, sql: str, *args: object) -> None:

@@ -194,7 +194,7 @@ fn wakes_a_parked_poll(event: fn(&Hub, &Mutex<()>)) {
             let (hub, directory) = (Arc::clone(&hub), Arc::clone(&directory));
             let is_revoked = move |hub: &Hub| {
                 let _touching = directory.lock().unwrap();
-                hub.directory.is_revoked(USER, 0, 0)
+                hub.directory.known_user(USER, 0).is_some_and(|user| user.token_generation != 0)
             };
             move || {
                 if let Ok(reader) = hub.read(USER, &id, 0) {

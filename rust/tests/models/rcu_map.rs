@@ -46,6 +46,27 @@ fn of_two_removals_one_gets_the_value() {
 }
 
 #[test]
+fn what_was_decided_outside_does_not_replace_a_later_version() {
+    check(|| {
+        let map = Arc::new(RcuMap::default());
+        map.insert(1, (), 9).unwrap();
+        let (_, replaced) = both(
+            || {
+                let read = map.snapshot();
+                let without = read.iter().filter(|(key, _)| *key != 1).copied().collect();
+                map.replace(&read, without)
+            },
+            {
+                let map = Arc::clone(&map);
+                move || map.insert(2, (), 9).unwrap()
+            },
+        );
+        assert!(map.get(&2).is_some());
+        assert_eq!(map.get(&1).is_none(), replaced);
+    });
+}
+
+#[test]
 fn no_change_is_lost_and_a_snapshot_stays_as_it_was() {
     check(|| {
         let map = Arc::new(RcuMap::default());

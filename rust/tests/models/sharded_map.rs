@@ -45,6 +45,20 @@ fn a_value_is_made_by_one_of_two_who_lack_it() {
 }
 
 #[test]
+fn of_two_replacements_of_one_value_one_succeeds() {
+    check(|| {
+        let map = map();
+        map.insert(1, "old");
+        let (there, here) = both(|| map.replace_if(&1, "here", |value| *value == "old"), {
+            let map = Arc::clone(&map);
+            move || map.replace_if(&1, "there", |value| *value == "old")
+        });
+        let expected = if here.is_ok() { (Ok("old"), Err("there"), "here") } else { (Err("here"), Ok("old"), "there") };
+        assert_eq!((here, there, map.get(&1).unwrap()), expected);
+    });
+}
+
+#[test]
 fn of_two_conditional_removals_one_gets_the_value() {
     check(|| {
         let map = map();

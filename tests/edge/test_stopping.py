@@ -1,0 +1,107 @@
+"""A stop on SIGTERM: what waits is answered, what is new is refused, and operators are told."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Launch
+from tests.support.client import Person
+from tests.support.door import through_the_edge
+from tests.support.parked import OpenPoll
+from tests.support.server import Server
+from tests.support.wait import wait_until
+from tests.support.wire import Closed, Wire, head
+
+pytestmark = through_the_edge
+
+POLLS = 500
+# What the issue promises, with many more polls.
+STOP_WITHIN_SEC = 5
+
+
+@pytest.fixture
+def server(launch: Launch) -> Iterator[Server]:
+    """Ends by the test's own doing; what is checked at the end of every server is checked of it as well."""
+    with launch(
+        {"POLLING_CONFIG": {"polling_time_sec": 60}, "SESSIONS_CONFIG": {"max_sessions_amount": POLLS}}
+    ) as started:
+        yield started
+
+
+def test_parked_polls_are_answered_at_once(server: Server, alice: Person) -> None:
+    polls = [alice.session().park() for _ in range(POLLS)]
+    began = time.monotonic()
+    server.terminate()
+    retry_after = {empty_answer(poll) for poll in polls}
+    assert server.exit_code() == 0
+    assert time.monotonic() - began < STOP_WITHIN_SEC
+    # Not all come back at once.
+    assert len(retry_after) > 1
+
+
+def empty_answer(poll: OpenPoll) -> int:
+    """The answer's Retry-After."""
+    status, headers, body = poll.whole_answer()
+    assert (status, body) == (200, {"resync_required": False, "messages": []})
+    assert headers["connection"] == "close"
+    return int(headers["retry-after"])
+
+
+def test_a_message_accepted_at_the_last_moment_is_handed_over(launch: Launch) -> None:
+    for _ in range(5):
+        with launch({"POLLING_CONFIG": {"polling_time_sec": 60}}) as server:
+            alice = server.person()
+            chat_id = alice.chat_with(alice)
+            polls = [alice.session().park() for _ in range(3)]
+            with Wire(server.url) as wire:
+                # Both are there when the process goes on, and either may be seen first.
+                with server.frozen():
+                    server.terminate()
+                    send(wire, alice, chat_id)
+                status = wire.answer().status
+            texts = [[message["text"] for message in poll.answer()[1]["messages"]] for poll in polls]
+            assert (status, texts) in ((202, [["last words"]] * 3), (503, [[]] * 3))
+            assert server.exit_code() == 0
+
+
+def send(wire: Wire, sender: Person, chat_id: str, *, part: slice = slice(None)) -> None:
+    """Sends a message, or a part of the request."""
+    body = b'{"message": {"chat_id": "%s", "payload": "last words"}}' % chat_id.encode()
+    headers = ["Host: x", f"Authorization: Bearer {sender.token}", f"Content-Length: {len(body)}"]
+    wire.send((head("POST", "/v1/messages/send", headers) + body)[part])
+
+
+@pytest.fixture
+def monitor(server: Server) -> Iterator[Wire]:
+    with Wire(server.monitor_url) as wire:
+        yield wire
+
+
+def test_what_is_new_is_refused_and_operators_are_told(server: Server, alice: Person, monitor: Wire) -> None:
+    chat_id = alice.chat_with(alice)
+    idle, sending, registering = Wire(server.url), Wire(server.url), Wire(server.url)
+    with idle, sending, registering:
+        assert idle.ask("GET", "/ping").status == 200
+        registering.request("POST", "/v1/users/register", ["Content-Length: 2"], b"{")
+        send(sending, alice, chat_id, part=slice(-1))
+        assert monitor.ask("GET", "/service/ready").status == 200
+
+        server.terminate()
+        # Connections with a request under way keep the server for a moment.
+        wait_until(lambda: monitor.ask("GET", "/service/ready").status == 503, "operators are told")
+        assert "stopping" in monitor.ask("GET", "/service/ready").json["message"]
+        assert monitor.ask("GET", "/service/live").status == 200
+        with pytest.raises(ConnectionRefusedError):
+            Wire(server.url)
+
+        send(sending, alice, chat_id, part=slice(-1, None))
+        answer = sending.answer()
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        assert int(answer.headers["retry-after"]) >= 1
+        # What is no message is finished as ever.
+        registering.send(b"}")
+        assert registering.answer().status == 400
+        with pytest.raises(Closed):
+            idle.answer()
+    assert server.exit_code() == 0

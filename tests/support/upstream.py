@@ -1,0 +1,100 @@
+"""An edge without a server: in this process, before an application that writes down what reaches it."""
+
+from __future__ import annotations
+
+import socketserver
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from pychat._core import Core, Edge
+from tests.support.server import SIGNING_KEY
+from tests.support.wire import read_body
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it reached the application."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def values(self, name: str) -> list[str]:
+        return [value for given, value in self.headers if given.lower() == name]
+
+
+@dataclass
+class Application:
+    """Answers every request with 200 and `headers`."""
+
+    headers: Sequence[tuple[str, str]] = ()
+    received: list[Received] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EdgeAlone:
+    url: str
+    monitor_url: str
+    application: Application
+
+
+@contextmanager
+def edge_alone(public: str, monitor: str, trusted_proxies: Sequence[str] = ()) -> Iterator[EdgeAlone]:
+    """Listens on these addresses (`host:port`) for the `with` block."""
+    application = Application()
+    with tempfile.TemporaryDirectory() as folder:
+        socket = str(Path(folder) / "application.sock")
+        with _Server(socket, _handler(application)) as server:
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+            edge = Edge(
+                Core(signing_key=SIGNING_KEY.encode()),
+                listen=public,
+                monitor=monitor,
+                upstream=socket,
+                threads=1,
+                max_connections=100,
+                max_connections_per_address=100,
+                trusted_proxies=list(trusted_proxies),
+            )
+            try:
+                yield EdgeAlone(f"http://{public}", f"http://{monitor}", application)
+            finally:
+                edge.close()
+                server.shutdown()
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
+def _handler(application: Application) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            framed = "content-length" in self.headers or "transfer-encoding" in self.headers
+            body = read_body(self.rfile, self.headers) if framed else b""
+            application.received.append(Received(self.command, self.path, self.headers.items(), body))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            for name, value in application.headers:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("do_"):
+                return self.answer
+            raise AttributeError(name)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the name is the base's
+            """Says nothing."""
+
+    return Handler
