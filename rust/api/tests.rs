@@ -67,6 +67,18 @@ async fn polled(api: &Arc<Api>, id: UserId, session: &str) -> Value {
     body(&reply)
 }
 
+/// Bob's poll, once it is parked.
+async fn parked(api: &Arc<Api>, session: &str) -> tokio::task::JoinHandle<Reply> {
+    let poll = tokio::spawn({
+        let (api, session) = (Arc::clone(api), session.to_owned());
+        async move { api.poll(Some(&of(2)), &session).await }
+    });
+    while api.hub.stats.polling_active.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    poll
+}
+
 /// Sends as ann and returns status, blamed fields and `Retry-After`.
 async fn sent(api: &Api, message: &[u8]) -> (u16, Value, Option<u32>) {
     let reply = api.send(Some(&of(1)), message).await;
@@ -277,13 +289,7 @@ async fn a_stop_ends_parked_polls_and_refuses_what_is_new() {
     let api = api();
     api.hub.apply(Settings::default());
     let bob = opened(&api, 2).await;
-    let parked = tokio::spawn({
-        let (api, bob) = (Arc::clone(&api), bob.clone());
-        async move { Arc::clone(&api).poll(Some(&of(2)), &bob).await }
-    });
-    while api.hub.stats.polling_active.get() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let parked = parked(&api, &bob).await;
     api.hub.stop();
     let ended = parked.await.unwrap();
     assert_eq!(ended.status, 200);
@@ -300,13 +306,7 @@ async fn a_parked_poll_ends_when_its_token_becomes_void() {
         let api = api();
         api.hub.apply(Settings::default());
         let bob = opened(&api, 2).await;
-        let parked = tokio::spawn({
-            let (api, bob) = (Arc::clone(&api), bob.clone());
-            async move { Arc::clone(&api).poll(Some(&of(2)), &bob).await }
-        });
-        while api.hub.stats.polling_active.get() == 0 {
-            tokio::task::yield_now().await;
-        }
+        let parked = parked(&api, &bob).await;
         put_user(&api, 2, "bob", 1, deleted);
         api.hub.wake_user(2);
         let ended = parked.await.unwrap();
