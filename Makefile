@@ -4,6 +4,9 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# What `make load` does; profiles are in loadtest/profiles.
+PROFILE ?= smoke
+
 # Used to make .venv; after that only .venv's own Python runs.
 PYTHON ?= python3
 VENV := .venv
@@ -43,7 +46,7 @@ $(BUILT): $(VENV)/.tools pyproject.toml constraints.txt $(RUST)
 	@# maturin writes into the old file, which would crash a server that is running from it
 	@rm -f pychat/_core*.so
 	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) \
-		$(BIN)/maturin develop --release --locked --extras dev
+		$(BIN)/maturin develop --release --locked --extras dev,load
 	@touch $@
 
 .PHONY: test
@@ -70,6 +73,10 @@ lint: build ## formatting, lint and types of Python and Rust
 .PHONY: coverage
 coverage: build ## which Python lines the tests reach, as a table and in htmlcov/
 	$(BIN)/pytest -n logical --cov --cov-report=term --cov-report=html
+
+.PHONY: load
+load: build ## people who chat, by a profile: make load PROFILE=smoke|steady|ramp|spike|soak; writes a report with charts
+	@$(BIN)/python -m loadtest $(PROFILE)
 
 .PHONY: bench
 bench: build ## cost of the Python API, of a send and of a parked poll (needs wrk); see benches/README.md

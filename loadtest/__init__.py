@@ -1,0 +1,1 @@
+"""Load tests: people simulated with Locust, saturation by a native driver, peers beside pychat, and the pictures."""

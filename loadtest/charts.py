@@ -1,0 +1,58 @@
+"""Draws the pictures; every chart of the load tests looks like these."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # no screen is needed
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from loadtest.history import Moment
+from loadtest.sampler import Sample
+
+WIDTH_IN, PANEL_IN = 9.0, 2.1
+STYLE = Path(__file__).with_suffix(".mplstyle")
+
+
+def draw_run(
+    file: Path,
+    title: str,
+    everything: Sequence[Moment],
+    sends: Sequence[Moment],
+    deliveries: Sequence[Moment],
+    samples: Mapping[str, Sequence[Sample]],
+) -> None:
+    """One load test over time: throughput, latencies, users, CPU and memory, one above the other."""
+    with plt.style.context(STYLE):
+        figure, panels = plt.subplots(6, 1, sharex=True, figsize=(WIDTH_IN, 6 * PANEL_IN), layout="constrained")
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        users, rate, sending, delivering, cpu, memory = panels
+        users.fill_between([m.second for m in everything], [m.users for m in everything], alpha=0.3)
+        _label(users, "people online")
+        rate.plot([m.second for m in everything], [m.per_second for m in everything], label="requests/s")
+        rate.plot([m.second for m in everything], [m.failed_per_second for m in everything], "C2", label="failed/s")
+        _label(rate, "throughput, a second", legend=True)
+        for panel, moments, name in ((sending, sends, "send"), (delivering, deliveries, "delivery, end to end")):
+            for percentile in ("p50_ms", "p95_ms", "p99_ms"):
+                points = [(m.second, value) for m in moments if (value := getattr(m, percentile)) is not None]
+                panel.plot(*zip(*points, strict=True) if points else ([], []), label=percentile.removesuffix("_ms"))
+            _label(panel, f"{name}: latency, ms", legend=True)
+        for name, process in samples.items():
+            cpu.plot([s.second for s in process], [s.cores for s in process], label=name)
+            memory.plot([s.second for s in process], [s.memory_bytes / 2**20 for s in process], label=name)
+        _label(cpu, "CPU, cores", legend=True)
+        _label(memory, "memory, MiB", legend=True)
+        memory.set_xlabel("seconds")
+        figure.savefig(file)
+        plt.close(figure)
+
+
+def _label(panel: Axes, title: str, legend: bool = False) -> None:
+    panel.set_title(title)
+    # Room above the lines for the legend.
+    panel.set_ylim(0, panel.get_ylim()[1] * (1.25 if legend else 1))
+    if legend:
+        panel.legend(loc="upper left", ncols=3)

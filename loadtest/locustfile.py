@@ -1,0 +1,184 @@
+"""People who sign up, open a session, hold a poll and chat in pairs, as Locust users.
+
+With Locust's web page, against any server: `locust -f loadtest/locustfile.py --host http://127.0.0.1:8080`.
+`make load` runs it without, by a profile, and draws what came of it.
+
+Rows beside the HTTP ones: `DELIVERY message` is the time from just before a send to when the other's poll has brought
+the message (the time of sending is inside its text, so both must be on one clock); `CHECK lost` and `CHECK doubled`
+fail once for each message that did not come, or came twice.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import gevent
+from locust import FastHttpUser, LoadTestShape, constant_throughput, events, task
+from locust.env import Environment
+
+from loadtest.profile import Profile, load_profile
+
+PASSWORD: Final = "Passw0rd!"
+PROFILE: Final[Profile | None] = (
+    load_profile(os.environ["PYCHAT_LOAD_PROFILE"]) if "PYCHAT_LOAD_PROFILE" in os.environ else None
+)
+MESSAGES_PER_SECOND: Final = PROFILE.messages_per_second if PROFILE else 0.5
+# What a person who leaves still waits for. Delivery takes milliseconds; a stalled machine is not a lost message.
+LAST_MESSAGES_WITHIN_SEC: Final = 10.0
+TEXT: Final = "Shall we meet at the old bridge after work, about six?"
+
+
+class Person(FastHttpUser):
+    """Talks with one other person, as soon as there is one without company."""
+
+    wait_time = constant_throughput(MESSAGES_PER_SECOND)
+    connection_timeout = 10.0
+    network_timeout = 90.0  # a poll is held for 30 s, or as long as the server is set to
+    waiting: "Person | None" = None  # of the class: who has no company yet
+
+    def on_start(self) -> None:
+        self.other: Person | None = None
+        self.chat_id = ""
+        self.accepted: set[int] = set()
+        self.seen: set[int] = set()
+        self.written = 0
+        self.username = f"l{uuid4().hex[:15]}"
+        self.token = self._register()
+        self.session_id: str = self._call("POST", "/v1/messages/poll/start", "open session")["session_id"]
+        self.reading = gevent.spawn(self._read)
+        self._find_company()
+
+    def on_stop(self) -> None:
+        """Waits for what was sent to this person until now; what does not come is lost."""
+        if Person.waiting is self:
+            Person.waiting = None
+        owed = set(self.other.accepted) if self.other else set()
+        deadline = time.monotonic() + LAST_MESSAGES_WITHIN_SEC
+        while owed - self.seen and time.monotonic() < deadline:
+            gevent.sleep(0.01)
+        self.reading.kill()
+        for number in sorted(owed - self.seen):
+            self._check_failed("lost", f"message {number} of {self.other.username if self.other else '?'} never came")
+
+    @task
+    def write(self) -> None:
+        if not self.chat_id:
+            return
+        self.written += 1
+        number = self.written
+        payload = f"{number} {time.time_ns()} {TEXT}"
+        body = {"message": {"chat_id": self.chat_id, "payload": payload}}
+        with self.client.post(
+            "/v1/messages/send", json=body, headers=self._identity(), name="send", catch_response=True
+        ) as answer:
+            if answer.status_code == 202:
+                self.accepted.add(number)
+            else:
+                answer.failure(f"{answer.status_code} {answer.text}")
+
+    def _register(self) -> str:
+        user = {"username": self.username, "password": PASSWORD, "display_name": "Load Tester"}
+        while True:
+            with self.client.post(
+                "/v1/users/register", json={"user": user}, name="register", catch_response=True
+            ) as answer:
+                if answer.status_code == 200:
+                    token: str = answer.json()["user"]["token"]
+                    return token
+                if answer.status_code != 503:
+                    answer.failure(f"{answer.status_code} {answer.text}")
+                    raise RuntimeError("cannot register")
+                # A crowd at the door is asked to come back; that is no failure.
+                answer.request_meta["name"] = "register (told to wait)"
+                answer.success()
+                wait_sec = float(answer.headers.get("retry-after", "1"))
+            gevent.sleep(wait_sec)
+
+    def _find_company(self) -> None:
+        other, Person.waiting = Person.waiting, None
+        if other is None:
+            Person.waiting = self
+            return
+        chat = self._call("POST", "/v1/chats/private", "open chat", {"target_username": other.username})
+        self.other, other.other = other, self
+        self.chat_id = other.chat_id = chat["chat_id"]
+
+    def _read(self) -> None:
+        while True:
+            path = f"/v1/messages/poll/{self.session_id}"
+            with self.client.get(path, headers=self._identity(), name="poll (held)", catch_response=True) as answer:
+                now_ns = time.time_ns()
+                if answer.status_code != 200:
+                    answer.failure(f"{answer.status_code} {answer.text}")
+                    gevent.sleep(1)
+                    continue
+                batch = answer.json()
+                if batch["resync_required"]:
+                    answer.failure("the session was full: messages were refused")
+            for message in batch["messages"]:
+                if self.other and message["sender"] == self.other.username:
+                    self._received(message["text"], now_ns)
+
+    def _received(self, text: str, now_ns: int) -> None:
+        number, sent_ns, _ = text.split(" ", 2)
+        if int(number) in self.seen:
+            self._check_failed("doubled", f"message {number} came twice")
+        self.seen.add(int(number))
+        self._note("DELIVERY", "message", (now_ns - int(sent_ns)) / 1e6)
+
+    def _call(self, method: str, path: str, name: str, body: object = None) -> Any:
+        with self.client.request(
+            method, path, json=body, headers=self._identity(), name=name, catch_response=True
+        ) as answer:
+            if answer.status_code not in {200, 201}:
+                answer.failure(f"{answer.status_code} {answer.text}")
+                raise RuntimeError(f"{name}: {answer.status_code}")
+            return answer.json()
+
+    def _identity(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def _check_failed(self, name: str, why: str) -> None:
+        self._note("CHECK", name, 0, AssertionError(why))
+
+    def _note(self, kind: str, name: str, milliseconds: float, failure: Exception | None = None) -> None:
+        self.environment.events.request.fire(
+            request_type=kind,
+            name=name,
+            response_time=milliseconds,
+            response_length=0,
+            exception=failure,
+            context={},
+        )
+
+
+if PROFILE is not None:
+    # Only with a profile: a shape would take the number of users out of the hands of whoever uses the web page.
+    profile = PROFILE
+
+    class ProfileShape(LoadTestShape):
+        def tick(self) -> tuple[int, float] | None:
+            return profile.at(self.get_run_time())  # type: ignore[no-untyped-call] # Locust has no types here
+
+
+@events.quitting.add_listener  # type: ignore[untyped-decorator] # nor here
+def write_rows(environment: Environment, **_: object) -> None:
+    """Leaves what was counted where `make load` looks for it."""
+    if "PYCHAT_LOAD_ROWS" in os.environ:
+        rows = [
+            {
+                "kind": entry.method,
+                "name": entry.name,
+                "count": entry.num_requests,
+                "failed": entry.num_failures,
+                **{f"p{share * 100:g}_ms": entry.get_response_time_percentile(share) for share in (0.5, 0.95, 0.99)},
+                "max_ms": entry.max_response_time,
+            }
+            for entry in environment.stats.entries.values()
+        ]
+        Path(os.environ["PYCHAT_LOAD_ROWS"]).write_text(json.dumps(rows))
+        # Locust would answer 1 for any failed request; the thresholds judge.
+        environment.process_exit_code = 0

@@ -1,0 +1,138 @@
+"""What a load test came to: its thresholds judged, and a page that shows it."""
+
+import html
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from loadtest.profile import Profile
+from loadtest.sampler import Sample
+
+# A Python process on one core answers late from here on: what is then measured is the generator.
+GENERATOR_BUSY_CORES: Final = 0.9
+GENERATOR_BUSY_SHARE: Final = 0.1  # of the samples
+
+
+class Check(NamedTuple):
+    what: str
+    measured: str
+    allowed: str
+    holds: bool
+
+
+class Verdict(NamedTuple):
+    checks: list[Check]
+    notes: list[str]  # what a reader of the figures must know
+
+    @property
+    def holds(self) -> bool:
+        return all(check.holds for check in self.checks)
+
+    def table(self) -> str:
+        lines = [
+            f"  {'ok ' if c.holds else 'NOT'}  {c.what:32}{c.measured:>14}   allowed {c.allowed}" for c in self.checks
+        ]
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def judge(profile: Profile, rows: Sequence[Mapping[str, Any]], samples: Mapping[str, Sequence[Sample]]) -> Verdict:
+    """Holds the rows that Locust counted against the profile's thresholds."""
+    by_name = {(row["kind"], row["name"]): row for row in rows}
+    thresholds = profile.thresholds
+    requests = [row for row in rows if row["kind"] in {"GET", "POST"}]
+    failed_share = sum(row["failed"] for row in requests) / max(1, sum(row["count"] for row in requests))
+    checks = [
+        Check(
+            "failed requests",
+            f"{failed_share:.3%}",
+            f"{thresholds.failed_share:.3%}",
+            failed_share <= thresholds.failed_share,
+        )
+    ]
+    for what, key, allowed in (
+        ("send, p95", ("POST", "send"), thresholds.send_p95_ms),
+        ("delivery end to end, p95", ("DELIVERY", "message"), thresholds.delivery_p95_ms),
+    ):
+        row = by_name.get(key)
+        # Where nothing was measured nothing holds.
+        measured = f"{row['p95_ms']:.0f} ms" if row else "none"
+        checks.append(Check(what, measured, f"{allowed:g} ms", row is not None and row["p95_ms"] <= allowed))
+    for what in ("lost", "doubled"):
+        count = by_name.get(("CHECK", what), {"count": 0})["count"]
+        checks.append(Check(f"messages {what}", str(count), "0", count == 0))
+    return Verdict(checks, _notes(samples))
+
+
+def _notes(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    generator = samples["load generator"]
+    busy = sum(sample.cores >= GENERATOR_BUSY_CORES for sample in generator)
+    if busy > GENERATOR_BUSY_SHARE * len(generator):
+        when = f"in {busy} of {len(generator)} seconds"
+        return [f"The load generator had its one core busy {when}: latencies and rates are its own there."]
+    return []
+
+
+def write_report(
+    out: Path,
+    name: str,
+    profile: Profile,
+    url: str,
+    began: datetime,
+    rows: Sequence[Mapping[str, Any]],
+    verdict: Verdict,
+) -> None:
+    """Writes `summary.json` and `report.html`, which shows `charts.png` beside it."""
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    summary = {
+        "profile": name,
+        "began": began.isoformat(timespec="seconds"),
+        "machine": machine,
+        "holds": verdict.holds,
+        "checks": [check._asdict() for check in verdict.checks],
+        "notes": verdict.notes,
+        "rows": rows,
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    checks = _table(
+        ["", "measured", "allowed", ""],
+        [[c.what, c.measured, c.allowed, "holds" if c.holds else "DOES NOT HOLD"] for c in verdict.checks],
+    )
+    columns = ["kind", "name", "count", "failed", "p50_ms", "p95_ms", "p99_ms", "max_ms"]
+    counted = _table(columns, [[_shown(row[column]) for column in columns] for row in rows])
+    notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in verdict.notes)
+    (out / "report.html").write_text(
+        f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>pychat: load test {html.escape(name)}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1f2937 }}
+table {{ border-collapse: collapse; margin: 1rem 0 }}
+td, th {{ padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid #e5e7eb }}
+img {{ max-width: 100% }} .note {{ background: #fef3c7; padding: .6rem 1rem }}
+</style>
+<h1>Load test: {html.escape(name)}</h1>
+<p>{html.escape(profile.description)}</p>
+<p>{began:%Y-%m-%d %H:%M %Z}; {html.escape(url)}; generator and report on {html.escape(machine)}.</p>
+{notes}{checks}
+<p><img src="charts.png" alt="People online, throughput, latencies, CPU and memory over the time of the test"></p>
+<h2>All rows</h2>
+<p>DELIVERY is from just before a send to the other's poll having brought it. A held poll's duration is
+the waiting that it is for.</p>
+{counted}
+<p><a href="locust.html">Locust's own report</a></p>
+</html>
+"""
+    )
+
+
+def _shown(value: object) -> str:
+    return f"{value:,.0f}" if isinstance(value, float) else str(value)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{cells}</tr>{body}</table>"
