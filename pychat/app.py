@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import structlog
 from litestar import Litestar
@@ -13,7 +12,8 @@ from pychat._core import Core
 from pychat.chats import routes as chats
 from pychat.database.pool import Database
 from pychat.docs.routes import docs_handlers
-from pychat.dynconf.schemas import DynamicConfig, GcTask
+from pychat.dynconf.current import CurrentConfig
+from pychat.dynconf.schemas import DynamicConfig
 from pychat.errors import add_common_headers, answer_exception
 from pychat.loader import run_loader
 from pychat.messages import routes as messages
@@ -37,13 +37,13 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
         dynamic_config: the snapshot in force from the start.
     """
     core = Core(signing_key=signing_key)
-    dynamic_config.apply(core)
-    services = Services(settings, signing_key, database, core, Passwords())
+    current = CurrentConfig(core, dynamic_config)
+    services = Services(settings, signing_key, database, core, current, Passwords())
     handlers = [*users.handlers, *chats.handlers, *messages.handlers, *monitor.handlers]
     return Litestar(
         [*handlers, *docs_handlers(handlers)],
         state=State({"services": services}),
-        lifespan=[partial(_background_tasks, gc_task=dynamic_config.gc_task)],
+        lifespan=[_background_tasks],
         exception_handlers={Exception: answer_exception},
         before_send=[add_common_headers],
         openapi_config=None,
@@ -52,11 +52,11 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
 
 
 @asynccontextmanager
-async def _background_tasks(app: Litestar, gc_task: GcTask) -> AsyncIterator[None]:
+async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
     services: Services = app.state.services
     tasks = [
         asyncio.create_task(run_loader(services.core, services.database), name="loader"),
-        asyncio.create_task(run_sweeper(services.core, gc_task), name="sweeper"),
+        asyncio.create_task(run_sweeper(services.core, services.dynamic_config), name="sweeper"),
     ]
     for task in tasks:
         task.add_done_callback(_report_failure)

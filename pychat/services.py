@@ -6,6 +6,7 @@ from litestar.types import Scope
 
 from pychat._core import Core, Identity
 from pychat.database.pool import Database
+from pychat.dynconf.current import CurrentConfig
 from pychat.requests import authorization
 from pychat.settings import Settings
 from pychat.users.passwords import Passwords
@@ -19,6 +20,7 @@ class Services:
     signing_key: bytes
     database: Database
     core: Core
+    dynamic_config: CurrentConfig
     passwords: Passwords
 
 

@@ -5,19 +5,21 @@ import asyncio
 import structlog
 
 from pychat._core import Core
-from pychat.dynconf.schemas import GcTask
+from pychat.dynconf.current import CurrentConfig
 
 log = structlog.get_logger("pychat.sweeper")
 
 
-async def run_sweeper(core: Core, config: GcTask) -> None:
-    """Sweeps all shards every `period_seconds` until cancelled, where `is_enabled` is true."""
+async def run_sweeper(core: Core, config: CurrentConfig) -> None:
+    """Sweeps all shards every `period_seconds` until cancelled, where `is_enabled` is true; a changed period holds from
+    the next round."""
     while True:
-        await asyncio.sleep(config.period_seconds)
-        if not config.is_enabled:
+        await asyncio.sleep(config.value.gc_task.period_seconds)
+        gc_task = config.value.gc_task
+        if not gc_task.is_enabled:
             continue
         try:
-            await _sweep(core, config.inter_shard_pause_ms / 1000)
+            await _sweep(core, gc_task.inter_shard_pause_ms / 1000)
         except Exception as failure:
             # Without a sweeper every session that a client forgot would stay.
             log.error("a sweep failed", exc_info=failure)

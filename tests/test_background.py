@@ -5,7 +5,8 @@ from typing import cast
 
 from pychat._core import Core, LoadBatch
 from pychat.database.pool import Database
-from pychat.dynconf.schemas import GcTask
+from pychat.dynconf.current import CurrentConfig
+from pychat.dynconf.schemas import DynamicConfig, GcTask
 from pychat.loader import run_loader
 from pychat.sweeper import run_sweeper
 
@@ -37,6 +38,10 @@ class OnceBroken:
         return cast(LoadBatch, Nothing())
 
 
+def config_of(gc_task: GcTask) -> CurrentConfig:
+    return CurrentConfig(Core(signing_key=b"k" * 32), DynamicConfig(gc_task=gc_task))
+
+
 class Nothing:
     """A batch without a question."""
 
@@ -55,7 +60,7 @@ async def until_done(core: OnceBroken, task: "asyncio.Task[None]") -> None:
 
 async def test_the_sweeper_goes_on() -> None:
     core = OnceBroken()
-    await until_done(core, asyncio.create_task(run_sweeper(cast(Core, core), GcTask(period_seconds=0))))
+    await until_done(core, asyncio.create_task(run_sweeper(cast(Core, core), config_of(GcTask(period_seconds=0)))))
 
 
 async def test_the_loader_goes_on() -> None:
@@ -65,7 +70,7 @@ async def test_the_loader_goes_on() -> None:
 
 async def test_the_sweeper_can_be_switched_off() -> None:
     core = OnceBroken()
-    task = asyncio.create_task(run_sweeper(cast(Core, core), GcTask(is_enabled=False, period_seconds=0)))
+    task = asyncio.create_task(run_sweeper(cast(Core, core), config_of(GcTask(is_enabled=False, period_seconds=0))))
     await asyncio.sleep(0.05)
     assert core.calls == 0
     task.cancel()

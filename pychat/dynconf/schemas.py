@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pychat._core import Core
 
 # The original server misspells one key; existing deployments write it so.
-MISSPELLED = {"SEND_LIMTIER_CONFIG": "SEND_LIMITER_CONFIG"}
+MISSPELLED = {"SEND_LIMITER_CONFIG": "SEND_LIMTIER_CONFIG"}
 
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
@@ -79,21 +79,57 @@ class DynamicConfig(Struct, frozen=True):
         )
 
 
+_FIELDS = {info.encode_name: info for info in msgspec.structs.fields(DynamicConfig)}
+
+KEYS = (*_FIELDS, *MISSPELLED.values())
+"""Every name that a value of ours may stand under."""
+
+
+def parse_value(key: str, value: object) -> Struct:
+    """What `value` means under `key`, one of `KEYS`.
+
+    Raises:
+        DynamicConfigError: it is invalid.
+    """
+    info = next(info for name, info in _FIELDS.items() if key in (name, MISSPELLED.get(name)))
+    try:
+        parsed: Struct = msgspec.convert(value, info.type)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        raise DynamicConfigError(f"{key}{path.rstrip('`')}: {what[:1].lower()}{what[1:]}") from None
+    return parsed
+
+
+def merge(
+    values: Mapping[str, object], *, absent: DynamicConfig, invalid: DynamicConfig
+) -> tuple[DynamicConfig, dict[str, str]]:
+    """The snapshot that `{key: {field: value}}` describes, and the keys with an invalid value, each with the reason.
+
+    A key that is not given is taken from `absent`, one whose value is invalid from `invalid`.
+    """
+    chosen: dict[str, object] = {}
+    refused: dict[str, str] = {}
+    for key, info in _FIELDS.items():
+        given = next((name for name in (key, MISSPELLED.get(key)) if name in values), None)
+        if given is None:
+            chosen[info.name] = getattr(absent, info.name)
+            continue
+        try:
+            chosen[info.name] = parse_value(given, values[given])
+        except DynamicConfigError as error:
+            refused[given] = str(error)
+            chosen[info.name] = getattr(invalid, info.name)
+    return DynamicConfig(**chosen), refused  # type: ignore[arg-type] # each by its field's own type
+
+
 def parse_dynamic_config(values: Mapping[str, object]) -> DynamicConfig:
     """The snapshot that `{key: {field: value}}` describes.
 
     Raises:
         DynamicConfigError: a known key holds an invalid value.
     """
-    known = dict(values)
-    written_as = {}
-    for misspelled, correct in MISSPELLED.items():
-        if misspelled in known and correct not in known:
-            known[correct] = known[misspelled]
-            written_as[correct] = misspelled
-    try:
-        return msgspec.convert(known, DynamicConfig)
-    except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$.")
-        key, dot, name = path.rstrip("`").partition(".")
-        raise DynamicConfigError(f"{written_as.get(key, key)}{dot}{name}: {what[:1].lower()}{what[1:]}") from None
+    defaults = DynamicConfig()
+    config, refused = merge(values, absent=defaults, invalid=defaults)
+    if refused:
+        raise DynamicConfigError("; ".join(refused.values()))
+    return config
