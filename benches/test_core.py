@@ -48,7 +48,7 @@ class Conversation:
             self.core.put_user(user, f"user-{user}", 1, 0, False)
             headers.append("Bearer " + tokens.issue(user, 0, key=KEY, now=now, lifetime_sec=3600))
         self.sender, self.reader = headers
-        self.core.put_chat(CHAT, [(SENDER, True), (READER, True)])
+        self.core.put_chat(CHAT, 1, [(SENDER, True), (READER, True)])
         self.session: str = json.loads(finished(self.core.start(self.reader)).body)["session_id"]
 
     def send(self) -> None:

@@ -67,8 +67,8 @@ class Identity:
 
 @final
 class LoadBatch:
-    """Ids that the directory lacks and that requests are waiting for. Each list holds no id twice, all three together
-    at most 1,000. Dropped unanswered, it counts as `fail()`."""
+    """What the directory lacks and requests are waiting for. Each list holds nothing twice, all together at most
+    1,000 keys. Dropped unanswered, it counts as `fail()`."""
 
     @property
     def user_ids(self) -> list[int]: ...
@@ -77,15 +77,20 @@ class LoadBatch:
         """Lowercase."""
     @property
     def chat_ids(self) -> list[str]: ...
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Two user ids each, the lower first, whose private chat is wanted; to be made where there is none."""
     def resolve(
         self,
         users: Sequence[tuple[int, str, int, int, bool]],
-        chats: Sequence[tuple[str, Sequence[tuple[int, bool]]]],
+        chats: Sequence[tuple[str, int, Sequence[tuple[int, bool]]]],
+        private_chats: Sequence[tuple[tuple[int, int], int]],
     ) -> None:
         """Answers the batch; what was asked and is not among the rows does not exist.
 
-        Each user is `(id, username, revision, token_generation, deleted)`, each chat `(id, members)` with members as
-        `(user_id, may_post)`. Rows that a later `put_user` or `put_chat` has overtaken are ignored.
+        Each user is `(id, username, revision, token_generation, deleted)`, each chat `(id, number, members)` with
+        members as `(user_id, may_post)`, each private chat `(pair, number)`. Rows that a later `put_user` or `put_chat`
+        has overtaken are ignored.
         """
     def fail(self) -> None:
         """The database did not answer: the waiting requests get 503."""
@@ -146,8 +151,9 @@ class Core:
         A deleted user's sessions are closed; polls parked with a token that is void by now end with 401."""
     def forget_user(self, user_id: int) -> None:
         """To be called where it is not known whether a change of the user was committed: has the row loaded again."""
-    def put_chat(self, chat_id: str, members: Sequence[tuple[int, bool]]) -> None:
-        """Tells the directory of a committed chat: its members as `(user_id, may_post)`."""
+    def put_chat(self, chat_id: str, number: int, members: Sequence[tuple[int, bool]]) -> None:
+        """Tells the directory of a committed chat: the number that its messages carry, and its members as `(user_id,
+        may_post)`."""
 
     def stop(self) -> None:
         """Begins a planned stop: from now on sends and starts get 503, and parked and new polls answer at once with

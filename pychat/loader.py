@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from pychat._core import Core, LoadBatch
+from pychat.chats.store import open_private_chats
 from pychat.database.pool import Database, DatabaseUnavailable
 
 log = structlog.get_logger("pychat.loader")
@@ -18,8 +19,8 @@ _USERS = """
     SELECT id, username, revision, token_generation, deleted_at IS NOT NULL FROM users WHERE username = ANY($2::text[])
 """
 _MEMBERS = """
-    SELECT chat_id, array_agg(user_id) AS user_ids, array_agg(role <> 'reader') AS may_post
-    FROM chat_members WHERE chat_id = ANY($1::text[]) GROUP BY chat_id
+    SELECT id, number, array_agg(user_id) AS user_ids, array_agg(role <> 'reader') AS may_post
+    FROM chats JOIN chat_members ON chat_id = id WHERE id = ANY($1::text[]) GROUP BY id
 """
 
 
@@ -43,12 +44,15 @@ async def run_loader(core: Core, database: Database) -> None:
 
 
 async def _load(batch: LoadBatch, database: Database) -> None:
-    users, chats = [], []
+    users, chats, private_chats = [], [], []
     if batch.user_ids or batch.usernames:
         users = [tuple(row) for row in await database.fetch(_USERS, batch.user_ids, batch.usernames)]
     if batch.chat_ids:
         chats = [
-            (row["chat_id"], list(zip(row["user_ids"], row["may_post"], strict=True)))
+            (row["id"], row["number"], list(zip(row["user_ids"], row["may_post"], strict=True)))
             for row in await database.fetch(_MEMBERS, batch.chat_ids)
         ]
-    batch.resolve(users, chats)
+    if batch.pairs:
+        opened = await open_private_chats(database, batch.pairs)
+        private_chats = [(pair, chat.number) for pair, chat in opened.items()]
+    batch.resolve(users, chats, private_chats)

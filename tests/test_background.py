@@ -45,9 +45,9 @@ def config_of(gc_task: GcTask) -> CurrentConfig:
 class Nothing:
     """A batch without a question."""
 
-    user_ids = usernames = chat_ids = ()
+    user_ids = usernames = chat_ids = pairs = ()
 
-    def resolve(self, users: object, chats: object) -> None: ...
+    def resolve(self, users: object, chats: object, private_chats: object) -> None: ...
 
 
 async def until_done(core: OnceBroken, task: "asyncio.Task[None]") -> None:

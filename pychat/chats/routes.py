@@ -33,10 +33,10 @@ async def open_private_chat(request: AnyRequest) -> Response[ChatAnswer]:
         target = None
     if target is None:
         raise Refused(404, "There is no such user")
-    chat_id, is_new = await store.open_private(services.database, caller.user_id, target)
-    if is_new:
-        services.core.put_chat(chat_id, [(user_id, True) for user_id in {caller.user_id, target}])
-    return Response(ChatAnswer(chat_id), status_code=201 if is_new else 200)
+    chat = await store.open_private(services.database, caller.user_id, target)
+    if chat.is_new:
+        services.core.put_chat(chat.id, chat.number, [(user_id, True) for user_id in {caller.user_id, target}])
+    return Response(ChatAnswer(chat.id), status_code=201 if chat.is_new else 200)
 
 
 handlers = [open_private_chat]

@@ -22,7 +22,7 @@ fn api() -> Arc<Api> {
         put_user(&api, id, name, 0, false);
     }
     let members = vec![Member { user: 1, may_post: true }, Member { user: 2, may_post: false }];
-    api.hub.directory.put_chat("pc:1".into(), Chat::new(members));
+    api.hub.directory.put_chat("pc:1".into(), Chat::new(1, members));
     Arc::new(api)
 }
 

@@ -33,9 +33,16 @@ pub struct User {
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chat {
+    /// The key that its messages carry in the database.
+    pub number: ChatNumber,
     /// Sorted by user.
     members: Box<[Member]>,
 }
+
+pub type ChatNumber = i64;
+
+/// Two users, who may be one, the lower id first.
+pub type Pair = (UserId, UserId);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -44,9 +51,9 @@ pub struct Member {
 }
 
 impl Chat {
-    pub fn new(mut members: Vec<Member>) -> Self {
+    pub fn new(number: ChatNumber, mut members: Vec<Member>) -> Self {
         members.sort_unstable_by_key(|member| member.user);
-        Self { members: members.into_boxed_slice() }
+        Self { number, members: members.into_boxed_slice() }
     }
 
     pub fn members(&self) -> &[Member] {
@@ -79,6 +86,16 @@ pub struct LoadBatch {
     pub user_ids: Vec<UserId>,
     pub usernames: Vec<Box<str>>,
     pub chat_ids: Vec<Box<str>>,
+    /// Whose private chats are wanted; those that are missing are to be made.
+    pub pairs: Vec<Pair>,
+}
+
+/// What the database has of it.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    pub users: Vec<User>,
+    pub chats: HashMap<Box<str>, Chat>,
+    pub pairs: HashMap<Pair, ChatNumber>,
 }
 
 pub struct Directory {
@@ -86,6 +103,8 @@ pub struct Directory {
     /// A name's user. Whoever finds one checks that it still has the name.
     names: Lookup<Box<str>, UserId, UnitWeighter>,
     chats: Lookup<Box<str>, Arc<Chat>, ByMembers>,
+    /// Private chats by their two: all that a message in the older dialect needs of one.
+    pairs: Lookup<Pair, ChatNumber, UnitWeighter>,
     batches: AtomicU64,
     wanted: Notify,
 }
@@ -96,6 +115,7 @@ impl Default for Directory {
             users: Lookup::new(USERS, USERS as u64, UnitWeighter),
             names: Lookup::new(USERS, USERS as u64, UnitWeighter),
             chats: Lookup::new(CHATS, CHAT_MEMBERS, ByMembers),
+            pairs: Lookup::new(CHATS, CHATS as u64, UnitWeighter),
             batches: AtomicU64::new(0),
             wanted: Notify::new(),
         }
@@ -146,6 +166,15 @@ impl Directory {
         landed(self.chats.ask(id.into(), now, || self.wanted.notify_one())?).await
     }
 
+    /// The private chat of these two, which is made where there is none.
+    pub async fn private_chat(&self, one: UserId, other: UserId, now: Micros) -> Found<ChatNumber> {
+        let pair = (one.min(other), one.max(other));
+        if let Some(known) = self.pairs.known(&pair, now) {
+            return Ok(known);
+        }
+        landed(self.pairs.ask(pair, now, || self.wanted.notify_one())?).await
+    }
+
     /// Waits until something is lacking. Taken by one loader at a time; each batch must be landed or failed.
     pub async fn next_batch(&self) -> LoadBatch {
         loop {
@@ -153,25 +182,28 @@ impl Directory {
             let user_ids = self.users.take(number, BATCH);
             let usernames = self.names.take(number, BATCH - user_ids.len());
             let chat_ids = self.chats.take(number, BATCH - user_ids.len() - usernames.len());
-            let taken = user_ids.len() + usernames.len() + chat_ids.len();
+            let pairs = self.pairs.take(number, BATCH - user_ids.len() - usernames.len() - chat_ids.len());
+            let taken = user_ids.len() + usernames.len() + chat_ids.len() + pairs.len();
             if taken == BATCH {
                 // There may be more than fits.
                 self.wanted.notify_one();
             }
             if taken > 0 {
-                return LoadBatch { number, user_ids, usernames, chat_ids };
+                return LoadBatch { number, user_ids, usernames, chat_ids, pairs };
             }
             self.wanted.notified().await;
         }
     }
 
     /// Answers a batch: what was asked and is not among the rows does not exist.
-    pub fn land(&self, batch: &LoadBatch, users: Vec<User>, mut chats: HashMap<Box<str>, Chat>, now: Micros) {
+    pub fn land(&self, batch: &LoadBatch, loaded: Loaded, now: Micros) {
+        let Loaded { users, mut chats, pairs } = loaded;
         let by_id: HashMap<UserId, Arc<User>> = users.into_iter().map(|user| (user.id, Arc::new(user))).collect();
         let by_name: HashMap<&str, UserId> = by_id.values().map(|user| (&*user.username, user.id)).collect();
         self.users.land(batch.number, now, |id| Ok(by_id.get(id).cloned()));
         self.names.land(batch.number, now, |name| Ok(by_name.get(&**name).copied()));
         self.chats.land(batch.number, now, |id| Ok(chats.remove(id).map(Arc::new)));
+        self.pairs.land(batch.number, now, |pair| Ok(pairs.get(pair).copied()));
     }
 
     /// The batch could not be answered.
@@ -179,6 +211,7 @@ impl Directory {
         self.users.land(batch.number, now, |_| Err(Unavailable));
         self.names.land(batch.number, now, |_| Err(Unavailable));
         self.chats.land(batch.number, now, |_| Err(Unavailable));
+        self.pairs.land(batch.number, now, |_| Err(Unavailable));
     }
 
     /// Stores a committed user row, unless a later one is known.

@@ -11,6 +11,7 @@ use super::load::{self, LoadBatch, MemberRow};
 use super::reply::Answer;
 use crate::api::Api;
 use crate::api::token::{KeyTooShort, Verifier};
+use crate::hub::directory::ChatNumber;
 use crate::hub::settings::{LimiterSettings, Settings};
 use crate::hub::{Micros, UserId};
 
@@ -142,8 +143,8 @@ impl Core {
         self.api.hub.directory.forget_user(user_id);
     }
 
-    fn put_chat(&self, chat_id: String, members: Vec<MemberRow>) {
-        self.api.hub.directory.put_chat(chat_id.into(), load::chat(members));
+    fn put_chat(&self, chat_id: String, number: ChatNumber, members: Vec<MemberRow>) {
+        self.api.hub.directory.put_chat(chat_id.into(), load::chat(number, members));
     }
 
     fn stop(&self, py: Python<'_>) {

@@ -2,24 +2,25 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use pyo3::prelude::*;
 
 use crate::api::Api;
 use crate::hub::UserId;
-use crate::hub::directory::{self, Chat, Member, User};
+use crate::hub::directory::{self, Chat, ChatNumber, Loaded, Member, Pair, User};
 
 /// `(id, username, revision, token_generation, deleted)`.
 pub type UserRow = (UserId, String, i32, i32, bool);
 /// `(user_id, may_post)`.
 pub type MemberRow = (UserId, bool);
+/// `(id, number, members)`.
+pub type ChatRow = (String, ChatNumber, Vec<MemberRow>);
 
 pub fn user((id, username, revision, token_generation, deleted): UserRow) -> User {
     User { id, username: username.into(), revision, token_generation, deleted }
 }
 
-pub fn chat(members: Vec<MemberRow>) -> Chat {
-    Chat::new(members.into_iter().map(|(user, may_post)| Member { user, may_post }).collect())
+pub fn chat(number: ChatNumber, members: Vec<MemberRow>) -> Chat {
+    Chat::new(number, members.into_iter().map(|(user, may_post)| Member { user, may_post }).collect())
 }
 
 #[pyclass(frozen, module = "pychat._core")]
@@ -51,10 +52,18 @@ impl LoadBatch {
         self.batch.chat_ids.iter().map(|id| &**id).collect()
     }
 
-    fn resolve(&self, users: Vec<UserRow>, chats: Vec<(String, Vec<MemberRow>)>) {
-        let users = users.into_iter().map(user).collect();
-        let chats: HashMap<_, _> = chats.into_iter().map(|(id, members)| (id.into(), chat(members))).collect();
-        self.api.hub.directory.land(&self.batch, users, chats, self.api.clock.now());
+    #[getter]
+    fn pairs(&self) -> Vec<Pair> {
+        self.batch.pairs.clone()
+    }
+
+    fn resolve(&self, users: Vec<UserRow>, chats: Vec<ChatRow>, private_chats: Vec<(Pair, ChatNumber)>) {
+        let loaded = Loaded {
+            users: users.into_iter().map(user).collect(),
+            chats: chats.into_iter().map(|(id, number, members)| (id.into(), chat(number, members))).collect(),
+            pairs: private_chats.into_iter().collect(),
+        };
+        self.api.hub.directory.land(&self.batch, loaded, self.api.clock.now());
     }
 
     fn fail(&self) {

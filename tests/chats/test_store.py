@@ -36,25 +36,37 @@ async def members(database: Database, chat_id: str) -> list[int]:
 
 async def test_two_share_one_chat(database: Database) -> None:
     alice, bob = await new_user(database, "alice"), await new_user(database, "bob")
-    chat_id, is_new = await store.open_private(database, alice, bob)
-    assert is_new
-    assert chat_id.startswith("pc:")
-    assert await store.open_private(database, bob, alice) == (chat_id, False)
-    assert await members(database, chat_id) == [alice, bob]
+    chat = await store.open_private(database, alice, bob)
+    assert chat.is_new
+    assert chat.id.startswith("pc:")
+    assert await store.open_private(database, bob, alice) == chat._replace(is_new=False)
+    assert await members(database, chat.id) == [alice, bob]
 
 
 async def test_a_chat_with_oneself_has_one_member(database: Database) -> None:
     alice = await new_user(database, "alice")
-    chat_id, _ = await store.open_private(database, alice, alice)
-    assert await members(database, chat_id) == [alice]
+    chat = await store.open_private(database, alice, alice)
+    assert await members(database, chat.id) == [alice]
 
 
 async def test_opened_from_both_sides_at_once_it_is_one(database: Database) -> None:
     alice, bob = await new_user(database, "alice"), await new_user(database, "bob")
     sides = [(alice, bob), (bob, alice)] * 4
     opened = await asyncio.gather(*(store.open_private(database, *side) for side in sides))
-    assert len({chat_id for chat_id, _ in opened}) == 1
-    assert sum(is_new for _, is_new in opened) == 1
+    assert len({(chat.id, chat.number) for chat in opened}) == 1
+    assert sum(chat.is_new for chat in opened) == 1
+
+
+async def test_many_pairs_are_opened_together(database: Database) -> None:
+    people = [await new_user(database, name) for name in ("alice", "bob", "eve")]
+    pairs = [(one, other) for one in people for other in people if one <= other]
+    known = await store.open_private(database, people[0], people[1])
+    opened = await store.open_private_chats(database, pairs)
+    assert set(opened) == set(pairs)
+    assert len({chat.number for chat in opened.values()}) == len(pairs)
+    assert opened[people[0], people[1]] == known._replace(is_new=False)
+    again = await asyncio.gather(*(store.open_private_chats(database, pairs) for _ in range(4)))
+    assert all(chats == {pair: chat._replace(is_new=False) for pair, chat in opened.items()} for chats in again)
 
 
 async def test_deleted_users_are_not_found(database: Database) -> None:

@@ -59,7 +59,7 @@ class Verifier:
     async def _load_anybody(self) -> None:
         while True:
             batch = await self._core.next_load()
-            batch.resolve([(user_id, f"user{user_id}", 0, 0, False) for user_id in batch.user_ids], [])
+            batch.resolve([(user_id, f"user{user_id}", 0, 0, False) for user_id in batch.user_ids], [], [])
 
 
 def pyjwt_accepts(token: str) -> bool:

@@ -85,3 +85,13 @@ async def test_two_people_share_one_private_chat(database: Database) -> None:
             await database.execute(insert, "pc:4", kind, low, high)
     with pytest.raises(asyncpg.CheckViolationError):
         await database.execute(insert, "gc:4", "group", alice, bob)
+
+
+async def test_chats_from_before_there_was_a_history_get_numbers(database: Database) -> None:
+    first, *others = packaged_migrations()
+    await migrate(database, [first])
+    for chat_id in ("gc:1", "gc:2"):
+        await database.execute("INSERT INTO chats (id, kind) VALUES ($1, 'group')", chat_id)
+    await migrate(database, [first, *others])
+    rows = await database.fetch("SELECT id, number FROM chats")
+    assert len({row["number"] for row in rows}) == len(rows) == 2

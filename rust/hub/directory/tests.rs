@@ -7,7 +7,7 @@ fn user(id: UserId, username: &str, revision: i32) -> User {
 }
 
 fn land(directory: &Directory, batch: &LoadBatch, users: Vec<User>) {
-    directory.land(batch, users, HashMap::new(), 0);
+    directory.land(batch, Loaded { users, ..Loaded::default() }, 0);
 }
 
 #[tokio::test]
@@ -98,11 +98,21 @@ async fn a_failed_batch_answers_everyone_and_remembers_nothing() {
     directory.fail(&batch, 0);
     assert_eq!(asked.await.unwrap(), Err(Unavailable));
     let (asked, batch) = ask(&directory, |d| async move { d.chat("pc:1", 0).await }).await;
-    let chat = Chat::new(vec![Member { user: 2, may_post: true }, Member { user: 1, may_post: false }]);
-    directory.land(&batch, vec![], HashMap::from([("pc:1".into(), chat)]), 0);
+    let chat = Chat::new(7, vec![Member { user: 2, may_post: true }, Member { user: 1, may_post: false }]);
+    directory.land(&batch, Loaded { chats: HashMap::from([("pc:1".into(), chat)]), ..Loaded::default() }, 0);
     let chat = asked.await.unwrap().unwrap().unwrap();
     assert_eq!(chat.member(1), Some(Member { user: 1, may_post: false }));
     assert_eq!(chat.member(3), None);
+}
+
+#[tokio::test]
+async fn two_have_one_private_chat_from_either_side() {
+    let directory = Arc::new(Directory::default());
+    let (asked, batch) = ask(&directory, |d| async move { d.private_chat(2, 1, 0).await }).await;
+    assert_eq!(batch.pairs, [(1, 2)]);
+    directory.land(&batch, Loaded { pairs: HashMap::from([((1, 2), 7)]), ..Loaded::default() }, 0);
+    assert_eq!(asked.await.unwrap(), Ok(Some(7)));
+    assert_eq!(directory.private_chat(1, 2, 0).await, Ok(Some(7)), "known from now on");
 }
 
 #[tokio::test]
