@@ -172,6 +172,9 @@ class Core:
         Raises:
             IndexError: there is no such shard.
         """
+    def reset(self) -> None:
+        """Closes every session and forgets what everybody has sent, for tests. Releases
+        the GIL."""
     def stats(self) -> dict[str, int]:
         """Counters and gauges by metric name, as in the HTTP contract ("Monitor")."""
     def histograms(self) -> dict[str, tuple[list[int], list[int], int]]:

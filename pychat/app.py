@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from litestar import Litestar
@@ -13,14 +14,16 @@ from pychat.chats import routes as chats
 from pychat.database.pool import Database
 from pychat.docs.routes import docs_handlers
 from pychat.dynconf.current import CurrentConfig
-from pychat.dynconf.schemas import DynamicConfig
+from pychat.dynconf.schemas import DynamicConfig, GcTask
 from pychat.errors import add_common_headers, answer_exception
 from pychat.loader import run_loader
 from pychat.messages import routes as messages
 from pychat.monitor import routes as monitor
 from pychat.services import Services
 from pychat.settings import Settings
-from pychat.sweeper import run_sweeper
+from pychat.sweeper import TASK as GC_TASK
+from pychat.sweeper import run_sweeper, sweep
+from pychat.tasks import Task, run_by_time
 from pychat.users import routes as users
 from pychat.users.passwords import Passwords
 
@@ -38,7 +41,7 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     """
     core = Core(signing_key=signing_key)
     current = CurrentConfig(core, dynamic_config)
-    services = Services(settings, signing_key, database, core, current, Passwords())
+    services = Services(settings, signing_key, database, core, current, Passwords(), _tasks(settings, core))
     handlers = [*users.handlers, *chats.handlers, *messages.handlers, *monitor.handlers]
     return Litestar(
         [*handlers, *docs_handlers(handlers)],
@@ -51,13 +54,28 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     )
 
 
+def _tasks(settings: Settings, core: Core) -> dict[str, Task]:
+    """What operators can run, by name."""
+    tasks = [Task(GC_TASK, partial(sweep, core))]
+    if settings.testing.enabled:
+        tasks.append(Task("reset-task", partial(asyncio.to_thread, core.reset)))
+    return {task.name: task for task in tasks}
+
+
 @asynccontextmanager
 async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
     services: Services = app.state.services
+    core = services.core
+
+    def gc_config() -> GcTask:
+        return services.dynamic_config.value.gc_task
+
     tasks = [
-        asyncio.create_task(run_loader(services.core, services.database), name="loader"),
-        asyncio.create_task(run_sweeper(services.core, services.dynamic_config), name="sweeper"),
+        asyncio.create_task(run_loader(core, services.database), name="loader"),
+        asyncio.create_task(run_sweeper(core, gc_config, services.tasks[GC_TASK]), name="sweeper"),
     ]
+    by_time = [task for task in services.tasks.values() if task.every_sec is not None]
+    tasks += [asyncio.create_task(run_by_time(task), name=task.name) for task in by_time]
     for task in tasks:
         task.add_done_callback(_report_failure)
     try:

@@ -1,5 +1,6 @@
 """What the handlers of one application share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from litestar.types import Scope
@@ -9,6 +10,7 @@ from pychat.database.pool import Database
 from pychat.dynconf.current import CurrentConfig
 from pychat.requests import authorization
 from pychat.settings import Settings
+from pychat.tasks import Task
 from pychat.users.passwords import Passwords
 
 
@@ -22,6 +24,7 @@ class Services:
     core: Core
     dynamic_config: CurrentConfig
     passwords: Passwords
+    tasks: Mapping[str, Task]
 
 
 def services_of(scope: Scope) -> Services:

@@ -1,33 +1,50 @@
 """Closes idle sessions, a shard at a time."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
 from pychat._core import Core
-from pychat.dynconf.current import CurrentConfig
+from pychat.dynconf.schemas import GcTask
+from pychat.tasks import Task
 
 log = structlog.get_logger("pychat.sweeper")
 
+TASK = "gc-background-job"
 
-async def run_sweeper(core: Core, config: CurrentConfig) -> None:
-    """Sweeps all shards every `period_seconds` until cancelled, where `is_enabled` is true; a changed period holds from
-    the next round."""
+LOOK_EVERY_SEC = 1.0
+"""How soon a shorter period is noticed: the shortest one there is."""
+
+
+async def run_sweeper(core: Core, config: Callable[[], GcTask], task: Task) -> None:
+    """Sweeps all shards every `period_seconds` until cancelled, where `is_enabled` is true; `config` gives what is in
+    force. Each round is noted as a run of `task`."""
     while True:
-        await asyncio.sleep(config.value.gc_task.period_seconds)
-        gc_task = config.value.gc_task
-        if not gc_task.is_enabled:
+        await _wait_for_turn(config)
+        if not config().is_enabled:
             continue
         try:
-            await _sweep(core, gc_task.inter_shard_pause_ms / 1000)
+            with task.noted():
+                await sweep(core, lambda: config().inter_shard_pause_ms / 1000)
         except Exception as failure:
             # Without a sweeper every session that a client forgot would stay.
-            log.error("a sweep failed", exc_info=failure)
+            log.error("a sweep failed; the next one is tried in its time", exc_info=failure)
 
 
-async def _sweep(core: Core, pause_sec: float) -> None:
+async def sweep(core: Core, pause_sec: Callable[[], float] = lambda: 0) -> None:
+    """Closes what is idle in every shard, once; waits after a shard that had something to close."""
     for shard in range(core.shard_count):
         # Beside the loop: with a million sessions a shard takes tens of milliseconds.
         closed = await asyncio.to_thread(core.sweep, shard)
         # The pause spreads the closing; where none was, it would only make the next round late.
-        await asyncio.sleep(pause_sec if closed else 0)
+        await asyncio.sleep(pause_sec() if closed else 0)
+
+
+async def _wait_for_turn(config: Callable[[], GcTask]) -> None:
+    now = asyncio.get_running_loop().time
+    began = now()
+    left = LOOK_EVERY_SEC
+    while left >= LOOK_EVERY_SEC:
+        left = max(0, began + config().period_seconds - now())
+        await asyncio.sleep(min(left, LOOK_EVERY_SEC))

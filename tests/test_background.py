@@ -5,10 +5,10 @@ from typing import cast
 
 from pychat._core import Core, LoadBatch
 from pychat.database.pool import Database
-from pychat.dynconf.current import CurrentConfig
-from pychat.dynconf.schemas import DynamicConfig, GcTask
+from pychat.dynconf.schemas import GcTask
 from pychat.loader import run_loader
 from pychat.sweeper import run_sweeper
+from pychat.tasks import Task, run_by_time
 
 
 class OnceBroken:
@@ -38,10 +38,6 @@ class OnceBroken:
         return cast(LoadBatch, Nothing())
 
 
-def config_of(gc_task: GcTask) -> CurrentConfig:
-    return CurrentConfig(Core(signing_key=b"k" * 32), DynamicConfig(gc_task=gc_task))
-
-
 class Nothing:
     """A batch without a question."""
 
@@ -58,9 +54,13 @@ async def until_done(core: OnceBroken, task: "asyncio.Task[None]") -> None:
     await asyncio.wait([task])
 
 
+async def nothing() -> None: ...
+
+
 async def test_the_sweeper_goes_on() -> None:
-    core = OnceBroken()
-    await until_done(core, asyncio.create_task(run_sweeper(cast(Core, core), config_of(GcTask(period_seconds=0)))))
+    core, task = OnceBroken(), Task("sweep", nothing)
+    await until_done(core, asyncio.create_task(run_sweeper(cast(Core, core), lambda: GcTask(period_seconds=0), task)))
+    assert task.runs["failed"] == 1
 
 
 async def test_the_loader_goes_on() -> None:
@@ -68,10 +68,56 @@ async def test_the_loader_goes_on() -> None:
     await until_done(core, asyncio.create_task(run_loader(cast(Core, core), cast(Database, None))))
 
 
-async def test_the_sweeper_can_be_switched_off() -> None:
+async def test_the_sweeper_can_be_switched_off_and_on() -> None:
     core = OnceBroken()
-    task = asyncio.create_task(run_sweeper(cast(Core, core), config_of(GcTask(is_enabled=False, period_seconds=0))))
-    await asyncio.sleep(0.05)
-    assert core.calls == 0
-    task.cancel()
-    await asyncio.wait([task])
+    swept_by_then: list[int] = []
+    switched_on = asyncio.Event()
+
+    def config() -> GcTask:
+        swept_by_then.append(core.calls)
+        # It looks twice a round: when, and whether at all.
+        is_off = len(swept_by_then) <= 200
+        if not is_off:
+            switched_on.set()
+        return GcTask(is_enabled=not is_off, period_seconds=0)
+
+    task = asyncio.create_task(run_sweeper(cast(Core, core), config, Task("sweep", nothing)))
+    await switched_on.wait()
+    assert set(swept_by_then) == {0}, "it swept while it was off"
+    await until_done(core, task)
+
+
+async def test_a_task_goes_on_by_time() -> None:
+    runs = 0
+    done = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise RuntimeError("as it happens")
+        done.set()
+
+    task = Task("now and then", work, every_sec=0)
+    by_time = asyncio.create_task(run_by_time(task))
+    async with asyncio.timeout(10):
+        await done.wait()
+    by_time.cancel()
+    assert task.runs["failed"] == 1
+    assert task.last_run is not None
+    assert task.last_run.outcome == "done"
+
+
+async def test_runs_of_a_task_do_not_overlap() -> None:
+    running = 0
+
+    async def work() -> None:
+        nonlocal running
+        running += 1
+        assert running == 1
+        await asyncio.sleep(0)
+        running -= 1
+
+    task = Task("alone", work)
+    await asyncio.gather(*(task.run() for _ in range(5)))
+    assert task.runs["done"] == 5

@@ -2,14 +2,18 @@
 
 from types import NoneType
 
-from litestar import Response, get, put
+from litestar import Response, get, post, put
 
 from pychat.docs.doc import Doc
 from pychat.errors import Refused
 from pychat.monitor import rules
-from pychat.monitor.schemas import ClockBody, StateAnswer
+from pychat.monitor.schemas import ClockBody, StateAnswer, TaskAnswer, TasksAnswer
 from pychat.requests import AnyRequest, parse_fields, read_body
 from pychat.services import services_of
+from pychat.tasks import Task
+
+_OPERATOR = {403: "The Host header is not this listener's", 415: "The body's type is not JSON"}
+"""What every request that changes something can be refused for."""
 
 
 @get("/ping", media_type="text/plain", opt={"doc": Doc(answers={200: None}, token=False)})
@@ -44,11 +48,7 @@ async def show_ready(request: AnyRequest) -> StateAnswer:
         "doc": Doc(
             bodies=(ClockBody,),
             answers={200: NoneType},
-            errors={
-                403: "The Host header is not this listener's",
-                404: "The server is not in testing mode",
-                415: "The body's type is not JSON",
-            },
+            errors={404: "The server is not in testing mode", **_OPERATOR},
             token=False,
         )
     },
@@ -65,4 +65,38 @@ async def set_clock(request: AnyRequest) -> Response[bytes]:
     return Response(b"null", media_type="application/json")
 
 
-handlers = [ping, show_live, show_ready, set_clock]
+@get("/service/tasks", opt={"doc": Doc(answers={200: TasksAnswer}, token=False)})
+async def list_tasks(request: AnyRequest) -> TasksAnswer:
+    """The background tasks, and how the last run of each went."""
+    return TasksAnswer([_shown(task) for task in services_of(request.scope).tasks.values()])
+
+
+@post(
+    "/service/tasks/{name:str}",
+    status_code=200,
+    opt={
+        "doc": Doc(
+            answers={200: TaskAnswer},
+            errors={404: "There is no such task", 503: "The task needs the database, which is away", **_OPERATOR},
+            token=False,
+        )
+    },
+)
+async def run_task(request: AnyRequest, name: str) -> TaskAnswer:
+    """Runs a background task now, without pauses, and answers when it is done."""
+    rules.require_operator(request)
+    task = services_of(request.scope).tasks.get(name)
+    if task is None:
+        raise Refused(404, "There is no such task")
+    await task.run()
+    return _shown(task)
+
+
+def _shown(task: Task) -> TaskAnswer:
+    run = task.last_run
+    if run is None:
+        return TaskAnswer(task.name, None, None, None)
+    return TaskAnswer(task.name, run.began_at, run.took_sec, run.outcome)
+
+
+handlers = [ping, show_live, show_ready, set_clock, list_tasks, run_task]

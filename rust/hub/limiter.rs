@@ -80,6 +80,11 @@ impl Limiter {
         self.buckets.sweep(shard, |_, bucket| bucket.lock().is_idle(now, settings)).len()
     }
 
+    /// Removes all of one shard's buckets; returns how many.
+    pub fn clear(&self, shard: usize) -> usize {
+        self.buckets.sweep(shard, |_, _| true).len()
+    }
+
     /// Buckets there are: a gauge.
     pub fn bucket_count(&self) -> usize {
         self.buckets.len()

@@ -165,6 +165,17 @@ impl Hub {
         closed
     }
 
+    /// Closes every session and forgets what everybody has sent.
+    pub fn reset(&self, now: Micros) {
+        for shard in 0..self.shard_count() {
+            for (user, mailbox) in self.mailboxes.collect(shard, |user, mailbox| Some((*user, Arc::clone(mailbox)))) {
+                self.count_closed(&mailbox.close_all(), now);
+                self.remove_if_empty(user);
+            }
+            self.stats.limiter_removed.add(self.limiter.clear(shard));
+        }
+    }
+
     fn count_closed(&self, sessions: &[Arc<Session>], now: Micros) {
         self.stats.sessions_opened.down(sessions.len());
         self.stats.sessions_removed.add(sessions.len());

@@ -169,6 +169,10 @@ impl Core {
         Ok(py.detach(|| hub.sweep(shard, self.api.clock.now())))
     }
 
+    fn reset(&self, py: Python<'_>) {
+        py.detach(|| self.api.hub.reset(self.api.clock.now()));
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let hub = &self.api.hub;
         let stats = PyDict::new(py);

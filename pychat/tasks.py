@@ -1,0 +1,77 @@
+"""Background tasks that operators can see and run: what each does, and how its last run went."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+
+log = structlog.get_logger("pychat.tasks")
+
+Outcome = Literal["done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run that is over."""
+
+    began_at: datetime
+    took_sec: float
+    outcome: Outcome
+
+
+class Task:
+    """Something that is done now and then.
+
+    Args:
+        name: as `/service/tasks` knows it.
+        work: does it once, without pauses.
+        every_sec: between two runs by time. `None`: only operators have it run, or a loop of its own does (`noted`).
+    """
+
+    def __init__(self, name: str, work: Callable[[], Awaitable[object]], every_sec: float | None = None) -> None:
+        self.name = name
+        self.every_sec = every_sec
+        self.last_run: Run | None = None
+        self.runs: dict[Outcome, int] = {"done": 0, "failed": 0}
+        self._work = work
+        self._turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Does it once; where it is under way, after that. Raises what the work raises."""
+        async with self._turn:
+            with self.noted():
+                await self._work()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Notes how the block goes, as a run of this task. One that is cancelled, by the server's stop, is none."""
+        began_at, began = datetime.now(UTC), time.monotonic()
+
+        def note(outcome: Outcome) -> None:
+            self.last_run = Run(began_at, time.monotonic() - began, outcome)
+            self.runs[outcome] += 1
+
+        try:
+            yield
+        except Exception:
+            note("failed")
+            raise
+        else:
+            note("done")
+
+
+async def run_by_time(task: Task) -> None:
+    """Runs a task that has `every_sec` until cancelled."""
+    assert task.every_sec is not None
+    while True:
+        await asyncio.sleep(task.every_sec)
+        try:
+            await task.run()
+        except Exception as failure:
+            # The next run may well go through.
+            log.error("a background task failed; it runs again in its time", task=task.name, exc_info=failure)
