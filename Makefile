@@ -52,7 +52,7 @@ $(BUILT): $(VENV)/.tools pyproject.toml constraints.txt $(RUST)
 .PHONY: test
 test: build ## all tests: Rust, then Python
 	@PYTHON="$(BIN)/python" scripts/check_tools test
-	$(LIBPYTHON) $(CARGO) test --locked --quiet
+	$(LIBPYTHON) $(CARGO) test --locked --quiet --workspace
 	$(LIBPYTHON) $(CARGO) test --locked --quiet --features models --test models
 	$(BIN)/pytest -n logical
 
@@ -66,8 +66,8 @@ lint: build ## formatting, lint and types of Python and Rust
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest pychat._core pychat.structures
-	cargo fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --features models --test models -- -D warnings
 
 .PHONY: coverage
@@ -77,6 +77,10 @@ coverage: build ## which Python lines the tests reach, as a table and in htmlcov
 .PHONY: load
 load: build ## people who chat, by a profile: make load PROFILE=smoke|steady|ramp|spike|soak; writes a report with charts
 	@$(BIN)/python -m loadtest $(PROFILE)
+
+.PHONY: driver
+driver: ## build target/release/pychat-load, which loads a server at a fixed rate; see loadtest/README.md
+	cargo build --locked --release --package pychat-load
 
 .PHONY: bench
 bench: build ## cost of the Python API, of a send and of a parked poll (needs wrk); see benches/README.md

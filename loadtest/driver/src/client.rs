@@ -1,0 +1,98 @@
+//! One client's kept-alive HTTP connection.
+
+use std::rc::Rc;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::{Method, Request, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// Where the server is.
+#[derive(Debug)]
+pub struct Address {
+    host: String,
+    port: u16,
+    header: HeaderValue,
+}
+
+impl Address {
+    pub fn new(url: &Uri) -> Result<Self> {
+        if url.scheme_str() != Some("http") {
+            bail!("--url: expected http://host:port, got {url}");
+        }
+        let authority = url.authority().context("--url: without a host")?;
+        Ok(Self {
+            host: authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: authority.port_u16().unwrap_or(80),
+            header: HeaderValue::from_str(authority.as_str())?,
+        })
+    }
+}
+
+/// What the server said.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+/// One request at a time, over a connection that is made anew where the server has closed it.
+pub struct Client {
+    address: Rc<Address>,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    pub fn new(address: &Rc<Address>) -> Self {
+        Self { address: Rc::clone(address), connection: None }
+    }
+
+    /// A client that has its connection already.
+    pub async fn connected_to(address: &Rc<Address>) -> Result<Self> {
+        let mut client = Self::new(address);
+        client.connection = Some(client.connected().await?);
+        Ok(client)
+    }
+
+    /// An error where no answer came: whether the server did as it was asked is then not known.
+    pub async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        authorization: Option<&HeaderValue>,
+        body: impl Into<Bytes>,
+    ) -> Result<Answer> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, self.address.header.clone());
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let request = request.body(Full::new(body.into()))?;
+        // Taken out meanwhile: a connection whose answer was not read to its end is of no further use.
+        let mut connection = self.connected().await?;
+        let answer = connection.send_request(request).await?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await?.to_bytes();
+        self.connection = Some(connection);
+        Ok(Answer { status, body })
+    }
+
+    async fn connected(&mut self) -> Result<SendRequest<Full<Bytes>>> {
+        if let Some(mut connection) = self.connection.take()
+            && connection.ready().await.is_ok()
+        {
+            return Ok(connection);
+        }
+        let Address { host, port, .. } = &*self.address;
+        let stream = TcpStream::connect((host.as_str(), *port));
+        let stream = stream.await.with_context(|| format!("cannot connect to {host}:{port}"))?;
+        stream.set_nodelay(true)?;
+        let (connection, driver) = handshake(TokioIo::new(stream)).await?;
+        // How it ends is told to whoever waits for an answer.
+        tokio::task::spawn_local(driver);
+        Ok(connection)
+    }
+}

@@ -1,0 +1,41 @@
+//! One connection's sends, one after the other.
+
+use std::rc::Rc;
+
+use hyper::Method;
+
+use crate::client::Client;
+use crate::ledger::Note;
+use crate::run::Run;
+use crate::v1;
+
+pub async fn send(run: Rc<Run>, mut client: Client) {
+    while let Some(due) = run.pace.next().await {
+        let lateness = run.start.elapsed().saturating_sub(due);
+        let of_pair = run.next_pair();
+        let pair = &run.pairs[of_pair];
+        let number = run.ledgers[of_pair].borrow_mut().next();
+        let body = v1::message(&pair.chat_id, &Note { number, due }.text(run.text_bytes));
+        let answer = client.ask(Method::POST, v1::SEND, Some(&pair.sender.authorization), body).await;
+        let latency = run.start.elapsed().saturating_sub(due);
+        let is_accepted = answer.as_ref().is_ok_and(|answer| answer.status == v1::ACCEPTED);
+        if is_accepted {
+            run.ledgers[of_pair].borrow_mut().accepted(number);
+        }
+        let mut figures = run.figures.borrow_mut();
+        figures.so_far += u64::from(is_accepted);
+        if !run.is_measured(due) {
+            continue;
+        }
+        figures.lateness.record(lateness);
+        match answer {
+            Ok(_) if is_accepted => figures.sends.record(latency),
+            Ok(answer) => {
+                *figures.refused.entry(answer.status).or_default() += 1;
+                figures.refusals.record(latency);
+            }
+            // Perhaps accepted, perhaps not.
+            Err(_) => figures.unanswered += 1,
+        }
+    }
+}

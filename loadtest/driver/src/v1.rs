@@ -1,0 +1,81 @@
+//! Version 1 of the HTTP API, as far as a load needs it: the requests' paths and bodies, and what answers say.
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, bail};
+use hyper::Method;
+use hyper::header::HeaderValue;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client};
+
+pub const SEND: &str = "/v1/messages/send";
+pub const ACCEPTED: u16 = 202;
+
+#[derive(Clone, Debug)]
+pub struct User {
+    pub name: String,
+    pub authorization: HeaderValue,
+}
+
+pub async fn register(client: &mut Client, name: String) -> Result<User> {
+    let body = json!({"user": {"username": name, "password": "Load-test-1", "display_name": "Load test"}});
+    let answer = client.ask(Method::POST, "/v1/users/register", None, body.to_string()).await?;
+    let token = text(&answer, 200, "/user/token").context("registering a user")?;
+    Ok(User { name, authorization: HeaderValue::try_from(format!("Bearer {token}"))? })
+}
+
+/// Makes the private chat of the two; returns its id.
+pub async fn private_chat(client: &mut Client, user: &User, with: &User) -> Result<String> {
+    let body = json!({"target_username": with.name}).to_string();
+    let answer = client.ask(Method::POST, "/v1/chats/private", Some(&user.authorization), body).await?;
+    text(&answer, 201, "/chat_id").context("making a chat")
+}
+
+/// Opens a session; `None` where the user has as many as the server allows. Returns the path of its polls.
+pub async fn start(client: &mut Client, user: &User) -> Result<Option<String>> {
+    let answer = client.ask(Method::POST, "/v1/messages/poll/start", Some(&user.authorization), "").await?;
+    if answer.status == 429 {
+        return Ok(None);
+    }
+    let id = text(&answer, 200, "/session_id").context("opening a session")?;
+    Ok(Some(format!("/v1/messages/poll/{id}")))
+}
+
+/// A send's body.
+pub fn message(chat_id: &str, text: &str) -> String {
+    json!({"message": {"chat_id": chat_id, "payload": text}}).to_string()
+}
+
+/// What a poll brings.
+#[derive(Deserialize)]
+pub struct Batch<'a> {
+    pub resync_required: bool,
+    #[serde(borrow)]
+    pub messages: Vec<Message<'a>>,
+}
+
+#[derive(Deserialize)]
+pub struct Message<'a> {
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+}
+
+impl<'a> Batch<'a> {
+    pub fn of(answer: &'a Answer) -> Result<Self> {
+        if answer.status != 200 {
+            bail!("a poll was answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        serde_json::from_slice(&answer.body).context("a poll's answer")
+    }
+}
+
+/// The text at `pointer` of an answer that must have `status`.
+fn text(answer: &Answer, status: u16, pointer: &str) -> Result<String> {
+    if answer.status != status {
+        bail!("the server answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+    }
+    let body: Value = serde_json::from_slice(&answer.body)?;
+    Ok(body.pointer(pointer).and_then(Value::as_str).context("an answer of another form")?.to_owned())
+}
