@@ -32,6 +32,9 @@ class ApiError(Exception):
     """A request refused by the core; the error table turns it into the HTTP answer as it stands."""
 
     reply: Reply
+    """Version 1's."""
+    problem: Reply
+    """Version 2's."""
 
 @final
 class Reply:
@@ -43,6 +46,8 @@ class Reply:
 
     @property
     def status(self) -> int: ...
+    @property
+    def media_type(self) -> str: ...
     @property
     def body(self) -> bytes:
         """The JSON body, complete."""

@@ -110,7 +110,7 @@ async def _unless(gone: asyncio.Future[ReceiveMessage], polled: asyncio.Future[R
 
 def _answer(reply: Reply) -> ASGIApp:
     body = reply.body
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [(b"content-type", reply.media_type.encode()), (b"content-length", b"%d" % len(body))]
     if reply.status == 401:
         headers += _CHALLENGE
     if reply.retry_after is not None:

@@ -1,7 +1,8 @@
 //! What each hot route means: a request's bytes in, a status and the reply's bytes out. Whoever serves HTTP calls this;
-//! it knows no HTTP library and no Python.
+//! it knows no HTTP server and no Python.
 
 mod clock;
+mod contract;
 mod identify;
 mod object;
 mod poll;
@@ -16,6 +17,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use clock::Clock;
+pub use contract::Contract;
 pub use poll::Polled;
 pub use refusal::Refusal;
 pub use reply::Reply;

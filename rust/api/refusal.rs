@@ -1,12 +1,14 @@
-//! Every way a hot route can say no, and the answer each becomes.
+//! Every way a hot route can say no, and the answer each becomes in either version.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
 
+use super::contract::Contract;
 use super::reply::Reply;
-use super::send::MAX_BODY;
 use super::token::TokenError;
 
 /// Field to the sentences that blame it.
@@ -47,41 +49,84 @@ pub enum Refusal {
 /// Seconds after which a client may find the database or a successor there, or a queue read.
 const RETRY_AFTER: u32 = 1;
 
-impl From<Refusal> for Reply {
-    fn from(refusal: Refusal) -> Self {
+/// What a refusal tells the client, in whichever form.
+struct Told {
+    status: u16,
+    /// The word by which clients of version 2 decide; `pychat/errors.py` has the same ones.
+    code: &'static str,
+    message: Cow<'static, str>,
+    errors: FieldErrors,
+    retry_after: Option<u32>,
+}
+
+impl Refusal {
+    /// The answer to a request under this contract.
+    pub fn reply(&self, contract: Contract) -> Reply {
+        let told = self.told(contract);
+        match contract {
+            Contract::V1 => v1_reply(&told),
+            Contract::V2 => problem(&told),
+        }
+    }
+
+    fn told(&self, contract: Contract) -> Told {
         use Refusal::{
             ApplicationUnavailable, BodyTooLarge, Fields, Malformed, MayNotPost, NoSuchChat, NoSuchRecipient,
             NoSuchUser, NotJson, OverRate, RecipientFull, RecipientOffline, SessionBusy, SessionGone, Stopping, Token,
             TooManyConnections, TooManySessions, TooManyUsers, Unavailable,
         };
-        let (status, message, errors, retry_after) = match refusal {
-            Token(why) => (401, why.sentence(), None, None),
-            NoSuchUser => (401, "Invalid user auth", None, None),
-            BodyTooLarge => return Self::refusal(413, &format!("The body is over {MAX_BODY} bytes"), None, None),
-            Malformed => (400, "The request is malformed", None, None),
-            NotJson => (400, "The body is not a JSON object", None, None),
-            Fields(errors) => (400, "Some fields are missing or wrong", Some(json!(errors)), None),
-            OverRate { retry_after } => (429, "Enhance your calm!", None, Some(retry_after)),
-            NoSuchChat => (404, "No such chat", Some(json!({"chat_id": ["No such chat"]})), None),
-            MayNotPost => (403, "You may not post in this chat", None, None),
-            NoSuchRecipient => (404, "No such user", Some(json!({"recipient": ["No such user"]})), None),
-            RecipientOffline => (409, "The recipient is offline", None, None),
-            RecipientFull => (503, "A session of the recipient is full", None, Some(RETRY_AFTER)),
-            TooManySessions { retry_after } => (429, "You have too many sessions", None, Some(retry_after)),
-            TooManyUsers => (503, "Too many users are online", None, Some(RETRY_AFTER)),
-            SessionBusy => (409, "This session is being polled already", None, None),
-            SessionGone => (410, "There is no such session", None, None),
-            Unavailable => (503, "The database does not answer", None, Some(RETRY_AFTER)),
-            ApplicationUnavailable => (503, "The application does not answer", None, Some(RETRY_AFTER)),
-            TooManyConnections => (503, "Too many connections", None, Some(RETRY_AFTER)),
-            Stopping => (503, "The server is stopping", None, Some(RETRY_AFTER)),
+        let (status, code, message) = match self {
+            Token(why) => (401, why.code(), why.sentence()),
+            NoSuchUser => (401, "user_gone", "Invalid user auth"),
+            BodyTooLarge => (413, "body_too_large", ""),
+            Malformed => (400, "malformed_request", "The request is malformed"),
+            NotJson => (400, "not_json", "The body is not a JSON object"),
+            Fields(_) => (400, "validation_failed", "Some fields are missing or wrong"),
+            OverRate { .. } => (429, "rate_limited", "Enhance your calm!"),
+            NoSuchChat => (404, "chat_not_found", "No such chat"),
+            MayNotPost => (403, "may_not_post", "You may not post in this chat"),
+            NoSuchRecipient => (404, "user_not_found", "No such user"),
+            RecipientOffline => (409, "recipient_offline", "The recipient is offline"),
+            RecipientFull => (503, "recipient_full", "A session of the recipient is full"),
+            TooManySessions { .. } => (429, "too_many_sessions", "You have too many sessions"),
+            TooManyUsers => (503, "too_many_users", "Too many users are online"),
+            SessionBusy => (409, "session_busy", "This session is being polled already"),
+            SessionGone => (410, "session_gone", "There is no such session"),
+            Unavailable => (503, "database_unavailable", "The database does not answer"),
+            ApplicationUnavailable => (503, "application_unavailable", "The application does not answer"),
+            TooManyConnections => (503, "too_many_connections", "Too many connections"),
+            Stopping => (503, "stopping", "The server is stopping"),
         };
-        Self::refusal(status, message, errors, retry_after)
+        Told {
+            status,
+            code,
+            message: match self {
+                BodyTooLarge => format!("The body is over {} bytes", contract.max_body()).into(),
+                _ => message.into(),
+            },
+            errors: match self {
+                Fields(errors) => errors.clone(),
+                NoSuchChat => FieldErrors::from([("chat_id", vec![message])]),
+                NoSuchRecipient => FieldErrors::from([("recipient", vec![message])]),
+                _ => FieldErrors::new(),
+            },
+            retry_after: match self {
+                OverRate { retry_after } | TooManySessions { retry_after } => Some(*retry_after),
+                _ => (status == 503).then_some(RETRY_AFTER),
+            },
+        }
+    }
+}
+
+/// Contract 1's: the hot routes that are its alone answer in it.
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        refusal.reply(Contract::V1)
     }
 }
 
 #[derive(Serialize)]
-struct ErrorBody<'a> {
+struct V1Body<'a> {
     code: String,
     message: &'a str,
     details: Details,
@@ -92,11 +137,32 @@ struct Details {
     errors: serde_json::Value,
 }
 
-impl Reply {
-    /// The contract's error body; `errors` is the message itself where no field is to blame.
-    fn refusal(status: u16, message: &str, errors: Option<serde_json::Value>, retry_after: Option<u32>) -> Self {
-        let errors = errors.unwrap_or_else(|| message.into());
-        let body = ErrorBody { code: status.to_string(), message, details: Details { errors } };
-        Self::json(status, serde_json::to_vec(&body).expect("strings always encode"), retry_after)
-    }
+/// `errors` is the message itself where no field is to blame.
+fn v1_reply(told: &Told) -> Reply {
+    let errors = if told.errors.is_empty() { json!(told.message) } else { json!(told.errors) };
+    let body = V1Body { code: told.status.to_string(), message: &told.message, details: Details { errors } };
+    Reply::json(told.status, encoded(&body), told.retry_after)
+}
+
+/// RFC 9457's, with two members more.
+#[derive(Serialize)]
+struct Problem<'a> {
+    status: u16,
+    title: &'static str,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a FieldErrors>,
+}
+
+fn problem(told: &Told) -> Reply {
+    let title = StatusCode::from_u16(told.status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
+    // What a 404 is about stands in the path, not in a field.
+    let errors = (told.status == 400 && !told.errors.is_empty()).then_some(&told.errors);
+    let body = Problem { status: told.status, title, detail: &told.message, code: told.code, errors };
+    Reply::problem(told.status, encoded(&body), told.retry_after)
+}
+
+fn encoded(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("strings always encode")
 }

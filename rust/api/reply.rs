@@ -6,6 +6,7 @@ use super::poll::Polled;
 /// that is not committed, they stay first in line for the next poll.
 pub struct Reply {
     pub status: u16,
+    pub media_type: &'static str,
     pub body: Vec<u8>,
     /// Seconds, for `Retry-After`: on every 429 and 503, and where a stop ended a poll.
     pub retry_after: Option<u32>,
@@ -14,7 +15,11 @@ pub struct Reply {
 
 impl Reply {
     pub(super) fn json(status: u16, body: Vec<u8>, retry_after: Option<u32>) -> Self {
-        Self { status, body, retry_after, polled: None }
+        Self { status, media_type: "application/json", body, retry_after, polled: None }
+    }
+
+    pub(super) fn problem(status: u16, body: Vec<u8>, retry_after: Option<u32>) -> Self {
+        Self { media_type: "application/problem+json", ..Self::json(status, body, retry_after) }
     }
 
     pub(super) fn polled(body: Vec<u8>, retry_after: Option<u32>, polled: Polled) -> Self {

@@ -6,6 +6,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::refusal::FieldErrors;
+use super::token::TokenError;
 use super::*;
 use crate::hub::directory::{Chat, Member, User};
 use crate::hub::settings::{LimiterSettings, Settings};
@@ -336,4 +338,36 @@ proptest! {
             .block_on(async { api.send(Some(&of(1)), &body).await.status });
         prop_assert_eq!(status, 400);
     }
+}
+
+#[test]
+fn version_2_gives_problems() {
+    let fields = FieldErrors::from([("text", vec!["Empty"])]);
+    for (refusal, expected) in [
+        (
+            Refusal::Token(TokenError::Revoked),
+            json!({"status": 401, "title": "Unauthorized", "detail": "The token was revoked", "code": "token_revoked"}),
+        ),
+        (
+            Refusal::Fields(fields),
+            json!({"status": 400, "title": "Bad Request", "detail": "Some fields are missing or wrong",
+                "code": "validation_failed", "errors": {"text": ["Empty"]}}),
+        ),
+        (
+            Refusal::NoSuchChat,
+            json!({"status": 404, "title": "Not Found", "detail": "No such chat", "code": "chat_not_found"}),
+        ),
+        (
+            Refusal::BodyTooLarge,
+            json!({"status": 413, "title": "Payload Too Large", "detail": "The body is over 65536 bytes",
+                "code": "body_too_large"}),
+        ),
+    ] {
+        let reply = refusal.reply(Contract::V2);
+        assert_eq!(reply.media_type, "application/problem+json");
+        assert_eq!(u64::from(reply.status), expected["status"]);
+        assert_eq!(body(&reply), expected);
+    }
+    assert_eq!(Refusal::OverRate { retry_after: 7 }.reply(Contract::V2).retry_after, Some(7));
+    assert_eq!(Refusal::Unavailable.reply(Contract::V2).retry_after, Some(1));
 }

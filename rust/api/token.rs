@@ -38,6 +38,16 @@ impl TokenError {
             Self::Revoked => "The token was revoked",
         }
     }
+
+    /// As `sentence`, for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "token_missing",
+            Self::NotBearer | Self::Invalid => "token_invalid",
+            Self::Expired => "token_expired",
+            Self::Revoked => "token_revoked",
+        }
+    }
 }
 
 /// What a good token says.

@@ -25,7 +25,7 @@ use super::body::{self, AnswerBody, BodyError, ForwardedBody};
 use super::listener::Door;
 use super::progress::Phase;
 use super::router::{Answer, Context, reply, unread};
-use crate::api::Refusal;
+use crate::api::{Contract, Refusal};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Tells the application which listener a request came through; clients' own are stripped.
@@ -62,11 +62,12 @@ impl Forwarder {
     pub async fn forward(self, context: Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
         let context = &context;
         let (mut head, body) = request.into_parts();
+        let contract = Contract::of(head.uri.path());
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > MAX_BODY) {
             // Enough of it first that the client comes to read the answer.
             body::read(body, 0).await;
-            return unread(reply(context, Refusal::BodyTooLarge.into(), id));
+            return unread(reply(context, Refusal::BodyTooLarge.reply(contract), id));
         }
         strip_hop_by_hop(&mut head.headers);
         head.headers.remove(CONTENT_LENGTH);
@@ -82,7 +83,7 @@ impl Forwarder {
         }
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let Ok(uri) = format!("http://application{path}").parse::<Uri>() else {
-            return unread(reply(context, Refusal::Malformed.into(), id));
+            return unread(reply(context, Refusal::Malformed.reply(contract), id));
         };
         head.uri = uri;
         head.version = Version::HTTP_11;
@@ -107,7 +108,7 @@ impl Forwarder {
                         Refusal::ApplicationUnavailable
                     }
                 };
-                unread(reply(context, refusal.into(), id))
+                unread(reply(context, refusal.reply(contract), id))
             }
         }
     }

@@ -19,7 +19,7 @@ use super::body::{self, AnswerBody};
 use super::forward::{Forwarder, REQUEST_ID};
 use super::listener::Door;
 use super::progress::{Phase, Progress};
-use crate::api::{MAX_BODY, Refusal, Reply};
+use crate::api::{Contract, MAX_BODY, Refusal, Reply};
 
 /// What is known of a request beside itself.
 pub struct Context {
@@ -55,13 +55,14 @@ impl Context {
 pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Incoming>) -> Answering {
     context.progress.enter(Phase::Body);
     let id = request_id(&context, request.headers());
+    let contract = Contract::of(request.uri().path());
     if !has_one_host(&request) {
         context.shared.refusals.malformed.add(1);
-        return Box::pin(ready(unread(reply(&context, Refusal::Malformed.into(), id))));
+        return Box::pin(ready(unread(reply(&context, Refusal::Malformed.reply(contract), id))));
     }
     if !context.enter(request.headers()) {
         context.shared.refusals.too_many_of_address.add(1);
-        return Box::pin(ready(unread(reply(&context, Refusal::TooManyConnections.into(), id))));
+        return Box::pin(ready(unread(reply(&context, Refusal::TooManyConnections.reply(contract), id))));
     }
     match (context.door, request.method(), request.uri().path()) {
         (Door::Public, &Method::POST, "/v1/messages/send") => Box::pin(send(context, request, id)),
@@ -149,7 +150,7 @@ pub fn reply(context: &Context, mut reply: Reply, request_id: HeaderValue) -> An
     let mut answer = Response::new(AnswerBody::whole(reply.body, Arc::clone(&context.progress)));
     *answer.status_mut() = StatusCode::from_u16(reply.status).expect("api answers with HTTP's numbers");
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.media_type));
     headers.insert(REQUEST_ID, request_id);
     if reply.status == 401 {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

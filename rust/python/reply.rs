@@ -15,6 +15,8 @@ pub struct Reply {
     #[pyo3(get)]
     status: u16,
     #[pyo3(get)]
+    media_type: &'static str,
+    #[pyo3(get)]
     body: Py<PyBytes>,
     #[pyo3(get)]
     retry_after: Option<u32>,
@@ -26,6 +28,7 @@ impl Reply {
     pub fn new(py: Python<'_>, mut reply: api::Reply) -> Self {
         Self {
             status: reply.status,
+            media_type: reply.media_type,
             body: PyBytes::new(py, &reply.body).unbind(),
             retry_after: reply.retry_after,
             uncommitted: Mutex::new(reply.take_polled()),
@@ -59,9 +62,10 @@ impl<'py> IntoPyObject<'py> for Answer {
 impl From<api::Refusal> for PyErr {
     fn from(refusal: api::Refusal) -> Self {
         Python::attach(|py| {
-            let reply = Bound::new(py, Reply::new(py, refusal.into()))?;
+            let reply = Bound::new(py, Reply::new(py, refusal.reply(api::Contract::V1)))?;
             let error = py.get_type::<ApiError>().call1((reply.get().status,))?;
             error.setattr("reply", reply)?;
+            error.setattr("problem", Reply::new(py, refusal.reply(api::Contract::V2)))?;
             Ok(PyErr::from_value(error))
         })
         .unwrap_or_else(|error| error)
