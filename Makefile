@@ -83,5 +83,5 @@ driver: ## build target/release/pychat-load, which loads a server at a fixed rat
 	cargo build --locked --release --package pychat-load
 
 .PHONY: bench
-bench: build ## cost of the Python API, of a send and of a parked poll (needs wrk); see benches/README.md
+bench: build ## every measurement, beside what one would use instead (needs wrk); see benches/README.md
 	$(BIN)/python -m benches

@@ -1,26 +1,47 @@
-"""`make bench`: runs the measurements, prints tables and writes benches/results/latest.json."""
+"""`make bench`: runs the measurements and prints a table of each; `python -m benches STEP...` runs some of them.
+
+Writes the figures to results/latest.json and the ratios, without any absolute figure, to ratios.json.
+"""
 
 import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from benches import parked_polls, python_api, send_cost
-from tests.support.door import DOORS
+from benches import criterion, parked_polls, python_api, send_cost, sweep
+from benches.figures import Figure, ratios, show
 
-RESULTS = Path(__file__).with_name("results") / "latest.json"
+STEPS: dict[str, Callable[[], list[Figure]]] = {
+    "structures": criterion.measure,
+    "sweep": sweep.measure,
+    "python_api": python_api.measure,
+    "send_cost": send_cost.measure,
+    "parked_polls": parked_polls.measure,
+}
+FIGURES = Path(__file__).with_name("results") / "latest.json"
+RATIOS = Path(__file__).with_name("ratios.json")
 
 
-def main() -> None:
-    api = python_api.measure()
-    python_api.show(api)
-    benches = {"send_cost": send_cost.measure, "parked_polls": parked_polls.measure}
-    server = {f"{name}, {door.name}": measure(door) for name, measure in benches.items() for door in DOORS}
-    for bench, values in server.items():
-        for name, value in values.items():
-            print(f"{bench:24}{name:22}{value:12,.1f}")
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"python_api": api, **server}, indent=2) + "\n")
-    print(f"written to {RESULTS}")
+def main(names: list[str]) -> None:
+    if unknown := set(names) - STEPS.keys():
+        sys.exit(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
+    for name in names or STEPS:
+        figures = STEPS[name]()
+        show(name, figures)
+        # At once: a later step may fail.
+        put(FIGURES, name, [asdict(each) for each in figures])
+        put(RATIOS, name, {title: round(ratio, 3) for title, ratio in ratios(figures).items()})
+    print(f"\nwritten to {FIGURES} and {RATIOS}")
+
+
+def put(file: Path, name: str, value: object) -> None:
+    """Replaces one step's part of a file."""
+    file.parent.mkdir(exist_ok=True)
+    parts: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**parts, name: value}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

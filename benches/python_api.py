@@ -1,7 +1,6 @@
 """What the Python side of the Rust core costs: runs the benches of pytest-benchmark beside this file.
 
-Times are nanoseconds an operation, the median of the rounds. A ratio is the usual way's time divided by ours: above 1,
-ours is faster.
+Times are nanoseconds an operation, the median of the rounds.
 """
 
 import json
@@ -11,40 +10,31 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-
-def measure() -> dict[str, dict[str, float | str]]:
-    """The figures by bench; those that are compared with something have `against`, `usual_ns` and `ratio`."""
-    benches = {each["name"]: each for each in run()}
-    figures: dict[str, dict[str, float | str]] = {}
-    for name, bench in benches.items():
-        if "[usual" in name:
-            continue
-        usual = benches.get(name.replace("[pychat", "[usual"))
-        figures[title(bench)] = {"ns": nanoseconds(bench)}
-        if usual is not None and usual is not bench:
-            figures[title(bench)] |= {
-                "against": bench["extra_info"]["against"],
-                "usual_ns": nanoseconds(usual),
-                "ratio": nanoseconds(usual) / nanoseconds(bench),
-            }
-    return figures
+from benches.figures import Figure
 
 
-def show(figures: dict[str, dict[str, float | str]]) -> None:
-    print(f"{'Python API':50}{'ns':>8}{'usual':>8}{'ratio':>7}")
-    for name, values in figures.items():
-        line = f"{name:50}{values['ns']:8,.0f}"
-        if "ratio" in values:
-            line += f"{values['usual_ns']:8,.0f}{values['ratio']:7.2f}  {values['against']}"
-        print(line)
+def measure(*arguments: str) -> list[Figure]:
+    """Runs pytest with these arguments of its own."""
+    benches = {each["name"]: each for each in run(*arguments)}
+    return [
+        Figure(
+            title(bench),
+            nanoseconds(bench),
+            "ns",
+            bench["extra_info"].get("against", ""),
+            nanoseconds(benches[name.replace("[pychat", "[usual")]),
+        )
+        for name, bench in benches.items()
+        if "[usual" not in name
+    ]
 
 
-def run() -> list[dict[str, Any]]:
+def run(*arguments: str) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
         command = [sys.executable, "-m", "pytest", str(Path(__file__).parent), "--dist=no", "--quiet", "--quiet"]
         # A busy machine makes for long rounds.
-        command += ["--timeout=600", "--benchmark-quiet", f"--benchmark-json={results}"]
+        command += ["--timeout=600", "--benchmark-quiet", f"--benchmark-json={results}", *arguments]
         subprocess.run(command, check=True)
         benches: list[dict[str, Any]] = json.loads(results.read_text())["benchmarks"]
     return benches
@@ -59,7 +49,3 @@ def title(bench: dict[str, Any]) -> str:
 
 def nanoseconds(bench: dict[str, Any]) -> float:
     return float(bench["stats"]["median"] / bench["extra_info"]["operations"] * 1e9)
-
-
-if __name__ == "__main__":
-    show(measure())

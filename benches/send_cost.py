@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benches.figures import PER_SECOND, Figure
 from benches.process import cpu_sec, pinned
 from tests.support.client import Person, Session
-from tests.support.door import Door
+from tests.support.door import EDGE, LITESTAR, Door
 from tests.support.server import Options, Server, running
 
 SCRIPT = Path(__file__).with_name("send.lua")
@@ -59,7 +60,19 @@ class Pair:
                 return count - 1
 
 
-def measure(door: Door) -> dict[str, float]:
+def measure() -> list[Figure]:
+    """The edge against Litestar, which serves the same route where there is no edge."""
+    edge, litestar = through(EDGE), through(LITESTAR)
+    titles = {
+        "sends_per_sec": ("sends, server on one core", PER_SECOND),
+        "cpu_us_per_send": ("CPU time a send", "us"),
+        "p50_ms": ("p50 of a send, 64 connections", "ms"),
+        "p99_ms": ("p99 of a send, 64 connections", "ms"),
+    }
+    return [Figure(name, edge[key], unit, LITESTAR.name, litestar[key]) for key, (name, unit) in titles.items()]
+
+
+def through(door: Door) -> dict[str, float]:
     """The figures through one door, each the median of the rounds."""
     if shutil.which("wrk") is None:
         sys.exit("This bench needs wrk (Debian: apt-get install wrk).")

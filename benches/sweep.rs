@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --bench sweep
 //!
-//! A send is the whole of `Api::send`: token, body, rate, chat, queue. Its p99 during the sweep is to be within 1.5 times
+//! Its last line is the figures as JSON. //! A send is the whole of `Api::send`: token, body, rate, chat, queue. Its p99 during the sweep is to be within 1.5 times
 //! of before. Takes some 15 s and 2 GB, and wants two idle cores. glibc's allocator is part of what is measured: with it
 //! the sweeping thread, which frees what others allocated, and the senders wait for each other.
 
@@ -17,6 +17,7 @@ use pychat_core::hub::directory::{Chat, Member, User};
 use pychat_core::hub::session::SessionId;
 use pychat_core::hub::settings::{LimiterSettings, Settings};
 use pychat_core::hub::{Hub, Micros, UserId};
+use serde_json::{Value, json};
 
 const IDLE: UserId = 1_000_000;
 /// They are sent to; the idle ones have no more use than to be swept.
@@ -49,8 +50,8 @@ fn main() {
         assert_eq!(swept, IDLE as usize);
     };
     let during = report("during", sends_during(&api, &active, 3 * IDLE.., sweep));
-    report("after", sends_during(&api, &active, 4 * IDLE.., calm));
-    println!("p99 during the sweep: {:.2} times that of before", during / before);
+    let after = report("after", sends_during(&api, &active, 4 * IDLE.., calm));
+    println!("{}", json!({"before": before, "during": during, "after": after}));
 }
 
 fn open(hub: &Hub, user: UserId, now: Micros) -> SessionId {
@@ -83,8 +84,7 @@ fn sends_during(
 ) -> Vec<u32> {
     let now = api.clock.now();
     let seconds = now / 1_000_000;
-    let claims =
-        serde_json::json!({"iss": ISSUER, "id": SENDER, "jti": "", "iat": seconds, "exp": seconds + 600, "gen": 0});
+    let claims = json!({"iss": ISSUER, "id": SENDER, "jti": "", "iat": seconds, "exp": seconds + 600, "gen": 0});
     let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(KEY));
     let authorization = format!("Bearer {}", token.expect("the claims are JSON"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -121,11 +121,11 @@ fn sends_during(
     })
 }
 
-/// Prints the figures and returns the p99 in microseconds.
-fn report(when: &str, mut took: Vec<u32>) -> f64 {
+/// Prints the figures and returns them.
+fn report(when: &str, mut took: Vec<u32>) -> Value {
     took.sort_unstable();
     let at = |share: f64| f64::from(took[((took.len() - 1) as f64 * share) as usize]) / 1_000.0;
     let (p50, p99, rare, longest) = (at(0.5), at(0.99), at(0.999), at(1.0));
     println!("{when:8}{:9} sends: p50 {p50:.2} us, p99 {p99:.2}, p99.9 {rare:.2}, longest {longest:.0}", took.len());
-    p99
+    json!({"p50_us": p50, "p99_us": p99, "p999_us": rare, "longest_us": longest})
 }

@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --bench structures
 //!
-//! `python -m benches.summarize` then prints the ratios and writes them as JSON.
+//! `python -m benches structures` runs it and prints the ratios.
 
 mod contention;
 mod mpsc_queue;
