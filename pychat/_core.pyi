@@ -202,6 +202,7 @@ class Edge:
         max_connections: int,
         max_connections_per_address: int,
         trusted_proxies: Sequence[str],
+        watchdog_sec: int,
     ) -> Edge:
         """Binds both addresses (`host:port` with IP addresses) and begins to serve.
 
@@ -214,6 +215,7 @@ class Edge:
             max_connections: open public connections, in total.
             max_connections_per_address: and by client address.
             trusted_proxies: IP addresses whose `X-Forwarded-For` and `X-Request-Id` are believed.
+            watchdog_sec: the process ends when it was not told for so long that the event loop turns.
 
         Raises:
             ValueError: something is not an IP address.
@@ -222,6 +224,9 @@ class Edge:
     @property
     def open_connections(self) -> int:
         """Public ones: a gauge."""
+    def beat(self) -> None:
+        """Says that the event loop turns; to be called about once a second. After 5 s without, the edge answers
+        `/service/ready` itself, with 503."""
     def drain(self) -> None:
         """Takes no new public connections and lets those that are open end with the request they are in."""
     def close(self) -> None:

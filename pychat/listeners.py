@@ -26,6 +26,7 @@ DRAIN_SEC = 1.0
 """For answers under way, once the parked polls were told to end."""
 
 LOOK_EVERY_SEC = 0.01
+BEAT_EVERY_SEC = 1.0
 
 
 class ListenError(Exception):
@@ -87,9 +88,11 @@ async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: 
             max_connections=settings.http.max_connections,
             max_connections_per_address=settings.http.max_connections_per_address,
             trusted_proxies=settings.http.trusted_proxies,
+            watchdog_sec=settings.edge.watchdog_sec,
         )
     except OSError as error:
         raise ListenError(f"cannot listen on {addresses.public} and {addresses.monitor}: {error}") from None
+    beating = asyncio.create_task(_beat(edge), name="heartbeat")
     try:
         yield
     finally:
@@ -100,6 +103,14 @@ async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: 
         while edge.open_connections and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
             await asyncio.sleep(LOOK_EVERY_SEC)
         edge.close()
+        beating.cancel()
+
+
+async def _beat(edge: Edge) -> None:
+    """Tells the edge that the loop turns."""
+    while True:
+        edge.beat()
+        await asyncio.sleep(BEAT_EVERY_SEC)
 
 
 @asynccontextmanager

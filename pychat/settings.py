@@ -31,6 +31,7 @@ class Http(Struct, frozen=True):
 class Edge(Struct, frozen=True):
     enabled: bool = True
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+    watchdog_sec: Annotated[int, Meta(ge=5, le=86_400)] = 30
 
 
 class Monitor(Struct, frozen=True):

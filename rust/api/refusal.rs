@@ -41,6 +41,8 @@ pub enum Refusal {
     Unavailable,
     /// The application behind the edge does not answer.
     ApplicationUnavailable,
+    /// Its event loop has not turned for a while.
+    ApplicationSilent,
     /// The client's address has as many connections as it may.
     TooManyConnections,
     Stopping,
@@ -71,9 +73,9 @@ impl Refusal {
 
     fn told(&self, contract: Contract) -> Told {
         use Refusal::{
-            ApplicationUnavailable, BodyTooLarge, Fields, Malformed, MayNotPost, NoSuchChat, NoSuchRecipient,
-            NoSuchUser, NotJson, OverRate, RecipientFull, RecipientOffline, SessionBusy, SessionGone, Stopping, Token,
-            TooManyConnections, TooManySessions, TooManyUsers, Unavailable,
+            ApplicationSilent, ApplicationUnavailable, BodyTooLarge, Fields, Malformed, MayNotPost, NoSuchChat,
+            NoSuchRecipient, NoSuchUser, NotJson, OverRate, RecipientFull, RecipientOffline, SessionBusy, SessionGone,
+            Stopping, Token, TooManyConnections, TooManySessions, TooManyUsers, Unavailable,
         };
         let (status, code, message) = match self {
             Token(why) => (401, why.code(), why.sentence()),
@@ -94,6 +96,7 @@ impl Refusal {
             SessionGone => (410, "session_gone", "There is no such session"),
             Unavailable => (503, "database_unavailable", "The database does not answer"),
             ApplicationUnavailable => (503, "application_unavailable", "The application does not answer"),
+            ApplicationSilent => (503, "not_ready", "Not ready: the event loop is silent"),
             TooManyConnections => (503, "too_many_connections", "Too many connections"),
             Stopping => (503, "stopping", "The server is stopping"),
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::MissedTickBehavior;
 
 use super::connection::Registered;
 use super::forward::Forwarder;
@@ -54,6 +55,7 @@ pub fn run(shared: &Arc<Shared>, thread: usize, doors: Vec<(StdListener, Door)>)
             tokio::spawn(accept(Arc::clone(shared), thread, socket, door, forwarder.clone()));
         }
         let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let closed = shared.close.notified();
             if shared.closing.load(Ordering::SeqCst) {
@@ -61,7 +63,7 @@ pub fn run(shared: &Arc<Shared>, thread: usize, doors: Vec<(StdListener, Door)>)
             }
             tokio::select! {
                 () = closed => return,
-                _ = look.tick() => shared.connections[thread].look(),
+                _ = look.tick() => shared.look(thread),
             }
         }
     });

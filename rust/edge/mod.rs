@@ -10,6 +10,7 @@ mod connection;
 mod forward;
 mod listener;
 mod progress;
+mod pulse;
 mod router;
 
 use std::io;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -27,6 +29,7 @@ use crate::hub::stats::Counter;
 use address::Addresses;
 use listener::Door;
 use progress::Connections;
+use pulse::Pulse;
 
 /// What an edge is started with.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ pub struct Config {
     pub max_connections_per_address: usize,
     /// Whose `X-Forwarded-For` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// How long the application's event loop may be silent until the process is given up.
+    pub watchdog: Duration,
 }
 
 /// What was turned away before it became a request, by reason.
@@ -65,6 +70,7 @@ struct Shared {
     open: AtomicUsize,
     addresses: Arc<Addresses>,
     refusals: Refusals,
+    pulse: Pulse,
     /// Public connections end when they are idle, and no new ones are taken.
     draining: AtomicBool,
     drain: Notify,
@@ -93,6 +99,7 @@ impl Edge {
         let shared = Arc::new(Shared {
             api,
             addresses: Arc::new(Addresses::new(&config)),
+            pulse: Pulse::new(config.watchdog),
             config,
             open: AtomicUsize::new(0),
             refusals: Refusals::default(),
@@ -123,6 +130,11 @@ impl Edge {
         self.shared.open.load(Ordering::Relaxed)
     }
 
+    /// The application's event loop turns: to be called about once a second.
+    pub fn beat(&self) {
+        self.shared.pulse.beat();
+    }
+
     /// Takes no new public connections and lets those that are open end with the request they are in. The monitor
     /// goes on.
     pub fn drain(&self) {
@@ -145,6 +157,21 @@ impl Edge {
 }
 
 impl Shared {
+    /// What one thread does now and then.
+    fn look(&self, thread: usize) {
+        self.connections[thread].look();
+        // One thread's work.
+        if thread == 0 {
+            self.pulse.look();
+            if let Some(silence) = self.pulse.given_up() {
+                eprintln!("pychat: the event loop has been silent for {} s: giving up", silence.as_secs());
+                // Not `exit`: what that runs first may wait for the interpreter.
+                // SAFETY: it ends the process, whatever state that is in.
+                unsafe { libc::_exit(1) };
+            }
+        }
+    }
+
     fn wake_connections(&self) {
         self.connections.iter().for_each(Connections::wake_all);
     }

@@ -77,6 +77,10 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
             // hyper parks the poll with a second buffer.
             after_body(request, Box::pin(poll(context, authorization, session_id, id)))
         }
+        // The application would not answer.
+        (Door::Monitor, &Method::GET, "/service/ready") if context.shared.pulse.is_silent() => {
+            after_body(request, Box::pin(ready(reply(&context, Refusal::ApplicationSilent.into(), id))))
+        }
         _ => Box::pin(forwarder.clone().forward(context, request, id)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -23,7 +24,7 @@ fn parse<T: std::str::FromStr>(what: &str, text: &str) -> PyResult<T> {
 impl Edge {
     #[new]
     #[pyo3(signature = (core, *, listen, monitor, upstream, threads, max_connections, max_connections_per_address,
-        trusted_proxies))]
+        trusted_proxies, watchdog_sec))]
     #[expect(clippy::too_many_arguments, reason = "one keyword a setting")]
     fn new(
         core: &Core,
@@ -34,6 +35,7 @@ impl Edge {
         max_connections: usize,
         max_connections_per_address: usize,
         trusted_proxies: Vec<String>,
+        watchdog_sec: u64,
     ) -> PyResult<Self> {
         let trusted = trusted_proxies.iter().map(|address| parse::<IpAddr>("trusted_proxies", address));
         let config = edge::Config {
@@ -44,6 +46,7 @@ impl Edge {
             max_connections,
             max_connections_per_address,
             trusted_proxies: trusted.collect::<PyResult<_>>()?,
+            watchdog: Duration::from_secs(watchdog_sec),
         };
         Ok(Self { edge: edge::Edge::start(core.api(), config)? })
     }
@@ -51,6 +54,10 @@ impl Edge {
     #[getter]
     fn open_connections(&self) -> usize {
         self.edge.open_connections()
+    }
+
+    fn beat(&self) {
+        self.edge.beat();
     }
 
     fn drain(&self) {

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pychat.cli import main
+from pychat.settings import SECTIONS
 from tests.support.postgres import Postgres
 
 
@@ -29,7 +30,8 @@ def test_config_shows_every_key_with_its_source_and_masks_secrets() -> None:
     )
     assert result.exit_code == 0
     rows = {row.split()[0]: row.split()[1:] for row in result.output.splitlines()}
-    assert len(rows) == 17
+    fields = [(name, field) for name, section in SECTIONS.items() for field in section.__struct_fields__]
+    assert set(rows) == {f"{section}.{field}" for section, field in fields}
     assert rows["http.listen"] == ["127.0.0.1:8080", "default"]
     assert rows["testing.enabled"] == ["false", "default"]
     assert rows["auth.signing_key"] == ["********", "PYCHAT_AUTH__SIGNING_KEY"]

@@ -62,6 +62,7 @@ def edge_alone(public: str, monitor: str, trusted_proxies: Sequence[str] = ()) -
                 max_connections=100,
                 max_connections_per_address=100,
                 trusted_proxies=list(trusted_proxies),
+                watchdog_sec=3600,  # no loop turns here
             )
             try:
                 yield EdgeAlone(f"http://{public}", f"http://{monitor}", application)
