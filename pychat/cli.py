@@ -1,18 +1,19 @@
-"""The command line: `pychat serve`, `pychat config`, `pychat migrate`."""
+"""The command line: `pychat serve`, `pychat config` and what else it has."""
 
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import msgspec
 import uvloop
 
+from pychat.cli_options import config_option, load
+from pychat.database.commands import backup, restore, upgrade
 from pychat.database.pool import without_secrets
 from pychat.logs import configure_logs
-from pychat.settings import LoadedSettings, Settings, SettingsError, load_settings
+from pychat.settings import Settings
 
 SECRETS = ("monitor.admin_token", "auth.signing_key")
 
@@ -30,26 +31,15 @@ def main() -> None:
     """
 
 
-def _config_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--config",
-        "file",
-        metavar="FILE",
-        envvar="PYCHAT_CONFIG",
-        type=click.Path(path_type=Path),
-        help="Settings file (TOML). Default: $PYCHAT_CONFIG, else none.",
-    )(command)
-
-
 @main.command()
-@_config_option
+@config_option
 def serve(file: Path | None) -> None:
     """Start the server; Ctrl+C or SIGTERM stops it.
 
     Without database.url a Postgres of its own is started in database.data_dir and stopped with the server. The
     database's schema is brought up to date first.
     """
-    settings = _load(file).settings
+    settings = load(file).settings
     configure_logs(settings.log)
     # Not at the top: the other commands need not load the whole application.
     from pychat.server import serve as run  # noqa: PLC0415
@@ -63,10 +53,10 @@ def serve(file: Path | None) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 def config(file: Path | None) -> None:
     """Show the settings in force, and where each is from. Secrets are masked."""
-    loaded = _load(file)
+    loaded = load(file)
     rows = []
     for section, keys in msgspec.to_builtins(loaded.settings, enc_hook=str).items():
         rows += [(f"{section}.{name}", value) for name, value in keys.items()]
@@ -75,14 +65,14 @@ def config(file: Path | None) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 def migrate(file: Path | None) -> None:
     """Bring the database's schema up to date, as `serve` does when it starts.
 
     Useful before several servers are started, or to try an update while nobody is served. With the embedded database
     the server must be stopped.
     """
-    settings = _load(file).settings
+    settings = load(file).settings
     configure_logs(settings.log)
     sys.exit(asyncio.run(_migrate(settings)))
 
@@ -103,12 +93,9 @@ async def _migrate(settings: Settings) -> int:
     return 0
 
 
-def _load(file: Path | None) -> LoadedSettings:
-    try:
-        return load_settings(file, os.environ)
-    except SettingsError as error:
-        click.echo(f"pychat: {error}", err=True)
-        sys.exit(1)
+main.add_command(backup)
+main.add_command(restore)
+main.add_command(upgrade)
 
 
 def _shown(key: str, value: object) -> str:

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import structlog
 
 from pychat.database.server_files import (
+    OLDER_MAJORS,
     SERVER_MAJOR,
     EmbeddedPostgresError,
     outcome,
@@ -31,7 +32,11 @@ from pychat.database.server_files import (
 log = structlog.get_logger("pychat.database")
 
 PORT = 5432  # of the socket's name alone; no TCP port is opened
-OWN_NAMES = ("lock", "postgres", "postgres.log", "postgres.new", "run", "server-*", "signing.key", ".signing.key.*")
+UPGRADE = "upgrade"  # the folder in which `pychat upgrade` makes the new cluster
+OWN_NAMES = (
+    *("lock", "postgres", "postgres.log", "postgres.new", "postgres-*", "run", "server-*", UPGRADE),
+    *("signing.key", ".signing.key.*"),
+)
 LONGEST_SOCKET_PATH = 103  # bytes; Linux takes 107, others less
 STARTED_WITHIN_SEC = 300  # recovery after a crash reads up to max_wal_size of log
 FAST_STOP_SEC = 3.0  # then without a checkpoint, which costs a recovery at the next start but no data
@@ -54,7 +59,9 @@ SERVER_OPTIONS = {
 class EmbeddedPostgres:
     """One server on one `data_dir`; it may be stopped and started again. For use from one event loop."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, major: int = SERVER_MAJOR) -> None:
+        """`major` is that of the cluster: an older one is for `pychat upgrade` alone."""
+        self._major = major
         self._data_dir = data_dir.absolute()
         self._cluster = self._data_dir / "postgres"
         self._log_file = self._data_dir / "postgres.log"
@@ -79,10 +86,17 @@ class EmbeddedPostgres:
             await self.stop()
             raise
         self._supervisor = asyncio.create_task(self._supervise(args), name="embedded-postgres")
-        return f"postgresql://pychat@/postgres?host={quote(str(self._socket_dir))}&port={PORT}&sslmode=disable"
+        return _url(self._socket_dir)
 
     async def stop(self) -> None:
         """Stops the server, by force if it takes longer than a few seconds, and frees `data_dir`."""
+        await self.stop_server()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def stop_server(self) -> None:
+        """Stops the server and keeps `data_dir` from others until `stop`."""
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
@@ -92,9 +106,6 @@ class EmbeddedPostgres:
             self._process = None
             with contextlib.suppress(OSError):
                 self._socket_dir.rmdir()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def kill(self) -> None:
         """Tells the server, or what makes its cluster, to go down without a checkpoint, and does not wait: for a
@@ -110,7 +121,7 @@ class EmbeddedPostgres:
         self._account = server_account()
         self._take_data_dir()
         self._stop_leftover()
-        programs = programs_for(self._account, self._data_dir)
+        programs = programs_for(self._account, self._data_dir, self._major)
         self._make_cluster(programs)
         self._socket_dir = self._make_socket_dir()
         options = {**SERVER_OPTIONS, "unix_socket_directories": _quoted(self._socket_dir)}
@@ -147,10 +158,14 @@ class EmbeddedPostgres:
 
     def _make_cluster(self, programs: Path) -> None:
         if self._cluster.exists():
-            major = (self._cluster / "PG_VERSION").read_text().strip()
-            if major != str(SERVER_MAJOR):
-                raise EmbeddedPostgresError(f"{self._cluster} is Postgres {major}'s; this pychat has {SERVER_MAJOR}")
+            major = major_of(self._data_dir)
+            if major != self._major:
+                raise EmbeddedPostgresError(f"{self._cluster} is Postgres {major}'s; {_way_on(major)}")
             return
+        if (self._data_dir / UPGRADE / "postgres").exists():
+            raise EmbeddedPostgresError(
+                f"{self._data_dir}: an upgrade was interrupted; finish it with `pychat upgrade`"
+            )
         # Under another name until it is whole: initdb may be interrupted.
         draft = self._cluster.with_name("postgres.new")
         shutil.rmtree(draft, ignore_errors=True)
@@ -221,6 +236,36 @@ class EmbeddedPostgres:
         lines = self._log_file.read_text(errors="replace").splitlines()
         fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
         return f"{fatal[-1] if fatal else 'no reason given'} (see {self._log_file})"
+
+
+def running_url(data_dir: Path) -> str | None:
+    """The DSN of the server that some pychat runs in `data_dir` and that accepts connections."""
+    cluster = data_dir.absolute() / "postgres"
+    pid, state = _postmaster(cluster)
+    if pid is None or state != "ready" or not _runs_in(pid, cluster):
+        return None
+    return _url(Path((cluster / "postmaster.pid").read_text().splitlines()[4]))
+
+
+def major_of(data_dir: Path) -> int | None:
+    """The major version of the cluster in `data_dir`; None where there is none."""
+    try:
+        return int((data_dir / "postgres" / "PG_VERSION").read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _way_on(major: int | None) -> str:
+    if major in OLDER_MAJORS:
+        return f"move it to this pychat's {SERVER_MAJOR} with `pychat upgrade`"
+    return (
+        f"this pychat has {SERVER_MAJOR}: with the pychat that wrote it make a `pychat backup`, move the folder away, "
+        "and bring the backup back with this one's `pychat restore`"
+    )
+
+
+def _url(socket_dir: Path) -> str:
+    return f"postgresql://pychat@/postgres?host={quote(str(socket_dir))}&port={PORT}&sslmode=disable"
 
 
 def _is_ours(data_dir: Path) -> bool:

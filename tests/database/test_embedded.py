@@ -162,7 +162,7 @@ async def test_an_interrupted_first_run_is_begun_anew(data_dir: Path) -> None:
 async def test_a_cluster_of_another_version_is_refused(data_dir: Path) -> None:
     (data_dir / "postgres").mkdir(parents=True)
     (data_dir / "postgres" / "PG_VERSION").write_text("16\n")
-    with pytest.raises(EmbeddedPostgresError, match="is Postgres 16's; this pychat has 18"):
+    with pytest.raises(EmbeddedPostgresError, match="is Postgres 16's; move it to this pychat's 18"):
         await EmbeddedPostgres(data_dir).start()
 
 

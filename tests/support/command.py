@@ -1,0 +1,28 @@
+"""The command line, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    exit_code: int
+    output: str
+
+
+def pychat(*args: str, **environment: str) -> Result:
+    """Runs one command to its end; the caller's own PYCHAT_* variables are kept from it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYCHAT_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "pychat", *args],
+        env={**inherited, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return Result(ran.returncode, ran.stdout)
