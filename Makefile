@@ -31,6 +31,14 @@ help: ## list the targets
 run: build ## start the server on http://127.0.0.1:8080 (Ctrl+C stops it)
 	@exec $(BIN)/pychat serve --config configs/pychat.toml
 
+.PHONY: up
+up: ## start everything in containers: pychat, Postgres, nginx, Prometheus, Grafana
+	@scripts/up
+
+.PHONY: down
+down: ## stop the containers; their data stays
+	@docker compose down
+
 .PHONY: build
 build: $(BUILT) ## make .venv with all dependencies and the Rust extension in it
 
