@@ -11,6 +11,7 @@ from litestar.datastructures import State
 
 from pychat._core import Core
 from pychat.chats import routes as chats
+from pychat.chats import routes_v2 as chats_v2
 from pychat.database.pool import Database
 from pychat.docs.routes import docs_handlers
 from pychat.dynconf.current import CurrentConfig
@@ -18,6 +19,7 @@ from pychat.dynconf.schemas import DynamicConfig, GcTask
 from pychat.errors import add_common_headers, answer_exception
 from pychat.loader import run_loader
 from pychat.messages import routes as messages
+from pychat.messages import routes_v2 as messages_v2
 from pychat.monitor import routes as monitor
 from pychat.services import Services
 from pychat.settings import Settings
@@ -25,6 +27,7 @@ from pychat.sweeper import TASK as GC_TASK
 from pychat.sweeper import run_sweeper, sweep
 from pychat.tasks import Task, run_by_time
 from pychat.users import routes as users
+from pychat.users import routes_v2 as users_v2
 from pychat.users.passwords import Passwords
 
 log = structlog.get_logger("pychat.app")
@@ -42,7 +45,8 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     core = Core(signing_key=signing_key)
     current = CurrentConfig(core, dynamic_config)
     services = Services(settings, signing_key, database, core, current, Passwords(), _tasks(settings, core))
-    handlers = [*users.handlers, *chats.handlers, *messages.handlers, *monitor.handlers]
+    parts = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor]
+    handlers = [handler for part in parts for handler in part.handlers]
     return Litestar(
         [*handlers, *docs_handlers(handlers)],
         state=State({"services": services}),

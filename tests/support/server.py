@@ -75,6 +75,10 @@ class Server:
         return self._log.read_text()
 
     @property
+    def database_url(self) -> str:
+        return self.options.environment["PYCHAT_DATABASE__URL"]
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -95,12 +99,11 @@ class Server:
 
     def new_group(self, roles: Mapping[Person, str]) -> str:
         """Makes a group chat in the database, since version 1 has no route for one; returns its id."""
-        url = self.options.environment["PYCHAT_DATABASE__URL"]
         chat_id = f"gc:{uuid4()}"
-        execute(url, "INSERT INTO chats (id, kind) VALUES ($1, 'group')", chat_id)
+        execute(self.database_url, "INSERT INTO chats (id, kind) VALUES ($1, 'group')", chat_id)
         for person, role in roles.items():
             insert = "INSERT INTO chat_members (chat_id, user_id, role) VALUES ($1, $2, $3)"
-            execute(url, insert, chat_id, person.user_id, role)
+            execute(self.database_url, insert, chat_id, person.user_id, role)
         return chat_id
 
     def monitor(self, method: str, path: str, **options: Any) -> httpx.Response:

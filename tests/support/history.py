@@ -1,0 +1,47 @@
+"""Messages of long ago, written behind the server's back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.support.client import Person
+from tests.support.postgres import execute
+from tests.support.server import Server
+
+# Two partitions, so that pages reach over a border; both end before there was a pychat to make its own.
+BORDER = 5 * 10**14
+END = 10**15
+
+
+@dataclass(frozen=True)
+class Line:
+    id: int
+    sender: Person
+    text: str = "Hello"
+    client_id: str | None = None
+
+
+def write_history(server: Server, chat_id: str, lines: Sequence[Line]) -> None:
+    """Puts messages into a chat; their ids are below `END`."""
+    url = server.database_url
+    execute(url, f"CREATE TABLE IF NOT EXISTS messages_1 PARTITION OF messages FOR VALUES FROM (0) TO ({BORDER})")
+    execute(url, f"CREATE TABLE IF NOT EXISTS messages_2 PARTITION OF messages FOR VALUES FROM ({BORDER}) TO ({END})")
+    execute(
+        url,
+        """
+        WITH line AS (
+            SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[])
+                AS line (id, sender, text, client_id)
+        ), claimed AS (
+            INSERT INTO message_claims (sender, client_id, message_id, chat)
+            SELECT sender, client_id, line.id, number FROM line, chats
+            WHERE chats.id = $1 AND client_id IS NOT NULL
+        )
+        INSERT INTO messages (id, chat, sender, text)
+        SELECT line.id, number, sender, text FROM line, chats WHERE chats.id = $1
+        """,
+        chat_id,
+        [line.id for line in lines],
+        [line.sender.user_id for line in lines],
+        [line.text for line in lines],
+        [line.client_id for line in lines],
+    )
