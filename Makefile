@@ -90,6 +90,14 @@ load: build ## people who chat, by a profile: make load PROFILE=smoke|steady|ram
 driver: ## build target/release/pychat-load, which loads a server at a fixed rate; see loadtest/README.md
 	cargo build --locked --release --package pychat-load
 
+.PHONY: compare
+compare: build driver ## pychat beside nchan, centrifuge, socket.io, bare Granian and nginx: a table and a chart
+	@$(BIN)/python -m loadtest.compare
+
+.PHONY: flamegraph
+flamegraph: build driver ## where the server's CPU time goes under load, Python and Rust in one picture
+	@$(BIN)/python -m loadtest.flamegraph
+
 .PHONY: bench
 bench: build ## every measurement, beside what one would use instead (needs wrk); see benches/README.md
 	$(BIN)/python -m benches

@@ -56,3 +56,32 @@ def _label(panel: Axes, title: str, legend: bool = False) -> None:
     panel.set_ylim(0, panel.get_ylim()[1] * (1.25 if legend else 1))
     if legend:
         panel.legend(loc="upper left", ncols=3)
+
+
+def draw_comparison(file: Path, measured: Mapping[str, Mapping[str, float | None]]) -> None:
+    """Bars for each server side by side: cost of a publish, delivery latency, memory of a held connection."""
+    panels = {
+        "CPU time of a publish, us": ("cpu_us_per_publish", 1.0),
+        "delivery at 1,000/s, p99, ms": ("delivery_p99_ms_at_1000", 1.0),
+        "delivery at 5,000/s, p99, ms": ("delivery_p99_ms_at_5000", 1.0),
+        "memory of a held connection, KiB": ("bytes_per_held_connection", 1 / 1024),
+    }
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(2, 2, figsize=(WIDTH_IN * 1.2, 6.5), layout="constrained")
+        figure.suptitle(
+            "pychat beside others: one core each, the load on another", x=0.01, ha="left", fontweight="bold"
+        )
+        for panel, (title, (key, scale)) in zip(axes.flat, panels.items(), strict=True):
+            values = {
+                name: value * scale for name, figures in measured.items() if (value := figures.get(key)) is not None
+            }
+            names = list(reversed(values))
+            bars = panel.barh(names, [values[name] for name in names])
+            for name, bar in zip(names, bars, strict=True):
+                bar.set_color("#2563eb" if name.startswith("pychat") else "#9ca3af")
+            panel.bar_label(bars, fmt="%.2f", padding=3)
+            panel.grid(visible=False, axis="y")
+            panel.set_title(title)
+            panel.margins(x=0.15)
+        figure.savefig(file)
+        plt.close(figure)

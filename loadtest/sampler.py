@@ -44,9 +44,14 @@ class Sampler:
                 cpu = _cpu_by_pid(process)
                 # A child that is gone, or new, counts from or until the sample that knows it.
                 used = sum(max(0.0, sec - before[name].get(pid, 0.0)) for pid, sec in cpu.items())
-                self.samples[name].append(Sample(now - start, used / (now - at), _resident_bytes(process)))
+                self.samples[name].append(Sample(now - start, used / (now - at), resident_bytes(process)))
                 before[name] = cpu
             at = now
+
+
+def cpu_sec(process: psutil.Process) -> float:
+    """CPU time that the process and its children have used so far."""
+    return sum(_cpu_by_pid(process).values())
 
 
 def _tree(process: psutil.Process) -> list[psutil.Process]:
@@ -67,7 +72,7 @@ def _cpu_by_pid(process: psutil.Process) -> dict[int, float]:
     return seconds
 
 
-def _resident_bytes(process: psutil.Process) -> int:
+def resident_bytes(process: psutil.Process) -> int:
     """Without what Postgres's processes share counted once for each: their proportional share, where it may be read."""
     total = 0
     for one in _tree(process):

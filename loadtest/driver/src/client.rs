@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -31,13 +31,31 @@ impl Address {
             header: HeaderValue::from_str(authority.as_str())?,
         })
     }
+
+    pub async fn connect(&self) -> Result<TcpStream> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// As a URL has it.
+    pub fn authority(&self) -> &str {
+        self.header.to_str().unwrap_or_default()
+    }
 }
 
 /// What the server said.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    pub headers: HeaderMap,
     pub body: Bytes,
+}
+
+impl Answer {
+    pub fn is_success(&self) -> bool {
+        self.status / 100 == 2
+    }
 }
 
 /// One request at a time, over a connection that is made anew where the server has closed it.
@@ -70,14 +88,24 @@ impl Client {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        let request = request.body(Full::new(body.into()))?;
+        self.exchange(request.body(Full::new(body.into()))?).await
+    }
+
+    /// As `ask` a GET, with these headers.
+    pub async fn get(&mut self, path: &str, headers: &HeaderMap) -> Result<Answer> {
+        let mut request = Request::get(path).header(HOST, self.address.header.clone());
+        request.headers_mut().context("a path that is one")?.extend(headers.clone());
+        self.exchange(request.body(Full::default())?).await
+    }
+
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer> {
         // Taken out meanwhile: a connection whose answer was not read to its end is of no further use.
         let mut connection = self.connected().await?;
         let answer = connection.send_request(request).await?;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await?.to_bytes();
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await?.to_bytes();
         self.connection = Some(connection);
-        Ok(Answer { status, body })
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     }
 
     async fn connected(&mut self) -> Result<SendRequest<Full<Bytes>>> {

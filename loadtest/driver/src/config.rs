@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::{ArgGroup, Parser};
 use hyper::Uri;
 
+use crate::peers::Peer;
+
 /// Sends to a pychat server and counts what arrives.
 ///
 /// Each sender is one of a pair: it writes to a reader of its own, whose sessions are polled all the time. Every message
@@ -16,6 +18,10 @@ pub struct Config {
     /// The server's public address.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub url: Uri,
+
+    /// Load one of the servers of `loadtest/peers` instead of pychat.
+    #[arg(long, value_enum)]
+    pub peer: Option<Peer>,
 
     /// Sends a second, begun at fixed times however slow the answers are; latency counts from when a send was due.
     #[arg(long, value_name = "PER_SEC", value_parser = parse_rate)]

@@ -1,13 +1,16 @@
 //! `pychat-load`: a load at a fixed rate, and the count of what became of it.
 //!
 //! `setup` makes people and sessions; `run` lets `pace` say when a send is due, `sender` send and `poller` read; `ledger`
-//! knows what is missing, `figures` how long things took, `report` tells. `v1` alone knows the API's routes and bodies.
+//! knows what is missing, `figures` how long things took, `report` tells. `v1` alone knows the API's routes and bodies,
+//! `peers` those of the servers that pychat is compared with; `inbox` is what they have in common.
 
 mod client;
 mod config;
 mod figures;
+mod inbox;
 mod ledger;
 mod pace;
+mod peers;
 mod poller;
 mod progress;
 mod report;
@@ -50,8 +53,13 @@ fn drive(config: &Config) -> Result<Report> {
     let address = Rc::new(Address::new(&config.url)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
-        eprintln!("registering {} users", 2 * config.senders);
-        let scene = setup::set_up(&address, config).await?;
+        let scene = match config.peer {
+            Some(peer) => peer.scene(config)?,
+            None => {
+                eprintln!("registering {} users", 2 * config.senders);
+                setup::set_up(&address, config).await?
+            }
+        };
         run::run(&address, config, scene).await
     })
 }

@@ -4,21 +4,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
-use hyper::Method;
 
-use crate::client::Client;
+use crate::inbox::{Batch, Inbox};
 use crate::ledger::Note;
 use crate::run::Run;
-use crate::setup::Session;
-use crate::v1::Batch;
 
 /// After a poll that was refused or broken off.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Polls until it is dropped. `of_pair` says whose messages come in it: the pair and the session's place there.
-pub async fn poll(run: Rc<Run>, mut client: Client, session: Session, of_pair: Option<(usize, usize)>) {
+pub async fn poll(run: Rc<Run>, mut inbox: Inbox, of_pair: Option<(usize, usize)>) {
     loop {
-        if let Err(error) = poll_once(&run, &mut client, &session, of_pair).await {
+        if let Err(error) = poll_once(&run, &mut inbox, of_pair).await {
             run.figures.borrow_mut().failed_polls += 1;
             if run.figures.borrow().failed_polls == 1 {
                 eprintln!("a poll failed, later ones are only counted: {error:#}");
@@ -28,15 +25,14 @@ pub async fn poll(run: Rc<Run>, mut client: Client, session: Session, of_pair: O
     }
 }
 
-async fn poll_once(run: &Run, client: &mut Client, session: &Session, of_pair: Option<(usize, usize)>) -> Result<()> {
-    let answer = client.ask(Method::GET, &session.path, Some(&session.owner.authorization), "").await?;
+async fn poll_once(run: &Run, inbox: &mut Inbox, of_pair: Option<(usize, usize)>) -> Result<()> {
+    let Batch { resync_required, texts } = inbox.next().await?;
     let now = run.start.elapsed();
-    let Batch { resync_required, messages } = Batch::of(&answer)?;
     let mut figures = run.figures.borrow_mut();
     figures.resyncs += u64::from(resync_required);
-    for message in messages {
+    for text in texts {
         // What somebody else writes to our people is none of ours.
-        if let (Some((pair, place)), Some(note)) = (of_pair, Note::parse(&message.text)) {
+        if let (Some((pair, place)), Some(note)) = (of_pair, Note::parse(&text)) {
             let is_new = run.ledgers[pair].borrow_mut().arrived(place, note.number);
             if is_new && run.is_measured(note.due) {
                 figures.delivery.record(now.saturating_sub(note.due));

@@ -11,8 +11,10 @@ use tokio::task::JoinSet;
 use crate::client::{Address, Client};
 use crate::config::Config;
 use crate::figures::Figures;
+use crate::inbox::Inbox;
 use crate::ledger::Ledger;
 use crate::pace::Pace;
+use crate::peers::Peer;
 use crate::report::Report;
 use crate::setup::{Pair, Scene};
 use crate::{poller, progress, sender};
@@ -21,6 +23,7 @@ use crate::{poller, progress, sender};
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
 pub struct Run {
+    pub peer: Option<Peer>,
     pub start: Instant,
     pub warm_up: Duration,
     pub text_bytes: usize,
@@ -54,6 +57,7 @@ impl Run {
 /// Must be called within a `LocalSet`: everything runs on one thread.
 pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result<Report> {
     let Scene { mut pairs, idle } = scene;
+    let ledgers = pairs.iter().map(|pair| RefCell::new(Ledger::new(pair.sessions.len()))).collect();
     let mut polled = Vec::new();
     for (number, pair) in pairs.iter_mut().enumerate() {
         polled.extend(pair.sessions.drain(..).enumerate().map(|(place, session)| (session, Some((number, place)))));
@@ -63,7 +67,7 @@ pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result
     // One after the other: the server's backlog is short.
     let mut readers = Vec::new();
     for (session, of_pair) in polled {
-        readers.push((Client::connected_to(address).await?, session, of_pair));
+        readers.push((Inbox::connected_to(address, session, config.peer).await?, of_pair));
     }
     let mut senders = Vec::new();
     for _ in 0..config.connections {
@@ -72,11 +76,12 @@ pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result
 
     let start = Instant::now();
     let run = Rc::new(Run {
+        peer: config.peer,
         start,
         warm_up: config.warm_up,
         text_bytes: config.text_bytes as usize,
         pace: Pace::new(config.rate, start, config.warm_up + config.duration),
-        ledgers: pairs.iter().map(|_| RefCell::new(Ledger::new(config.sessions as usize))).collect(),
+        ledgers,
         pairs,
         figures: RefCell::default(),
         turn: Cell::new(0),
@@ -84,8 +89,8 @@ pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result
     let cpu_before = cpu_time();
     // Dropped at the end, with the polls that are still held.
     let mut polling = JoinSet::new();
-    for (client, session, of_pair) in readers {
-        polling.spawn_local(poller::poll(Rc::clone(&run), client, session, of_pair));
+    for (inbox, of_pair) in readers {
+        polling.spawn_local(poller::poll(Rc::clone(&run), inbox, of_pair));
     }
     let mut sending = JoinSet::new();
     for client in senders {

@@ -15,10 +15,14 @@ pub async fn send(run: Rc<Run>, mut client: Client) {
         let of_pair = run.next_pair();
         let pair = &run.pairs[of_pair];
         let number = run.ledgers[of_pair].borrow_mut().next();
-        let body = v1::message(&pair.chat_id, &Note { number, due }.text(run.text_bytes));
-        let answer = client.ask(Method::POST, v1::SEND, Some(&pair.sender.authorization), body).await;
+        let text = Note { number, due }.text(run.text_bytes);
+        let body = match run.peer {
+            Some(peer) => peer.message(&pair.chat_id, &text),
+            None => v1::message(&pair.chat_id, &text),
+        };
+        let answer = client.ask(Method::POST, &pair.send_path, Some(&pair.sender.authorization), body).await;
         let latency = run.start.elapsed().saturating_sub(due);
-        let is_accepted = answer.as_ref().is_ok_and(|answer| answer.status == v1::ACCEPTED);
+        let is_accepted = answer.as_ref().is_ok_and(|answer| answer.is_success());
         if is_accepted {
             run.ledgers[of_pair].borrow_mut().accepted(number);
         }

@@ -16,6 +16,7 @@ const AT_ONCE: usize = 8;
 /// A sender, its chat with a reader, and the sessions in which that one waits.
 pub struct Pair {
     pub sender: User,
+    pub send_path: String,
     pub chat_id: String,
     pub sessions: Vec<Session>,
 }
@@ -62,7 +63,7 @@ async fn make_pair(mut client: Client, name: &str, sessions: u32) -> Result<Pair
         let path = path.context("--sessions: more than the server's max_sessions_amount")?;
         opened.push(Session { owner: reader.clone(), path });
     }
-    Ok(Pair { sender, chat_id, sessions: opened })
+    Ok(Pair { sender, send_path: v1::SEND.to_owned(), chat_id, sessions: opened })
 }
 
 /// As many people as it takes, each with as many sessions as the server allows.

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
+use crate::inbox::Batch;
 
 pub const SEND: &str = "/v1/messages/send";
-pub const ACCEPTED: u16 = 202;
 
 #[derive(Clone, Debug)]
 pub struct User {
@@ -50,25 +50,26 @@ pub fn message(chat_id: &str, text: &str) -> String {
 
 /// What a poll brings.
 #[derive(Deserialize)]
-pub struct Batch<'a> {
-    pub resync_required: bool,
+struct Polled<'a> {
+    resync_required: bool,
     #[serde(borrow)]
-    pub messages: Vec<Message<'a>>,
+    messages: Vec<Message<'a>>,
 }
 
 #[derive(Deserialize)]
-pub struct Message<'a> {
+struct Message<'a> {
     #[serde(borrow)]
-    pub text: Cow<'a, str>,
+    text: Cow<'a, str>,
 }
 
-impl<'a> Batch<'a> {
-    pub fn of(answer: &'a Answer) -> Result<Self> {
-        if answer.status != 200 {
-            bail!("a poll was answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
-        }
-        serde_json::from_slice(&answer.body).context("a poll's answer")
+/// Reads a poll's answer.
+pub fn batch(answer: &Answer) -> Result<Batch> {
+    if answer.status != 200 {
+        bail!("a poll was answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
     }
+    let polled: Polled = serde_json::from_slice(&answer.body).context("a poll's answer")?;
+    let texts = polled.messages.into_iter().map(|message| message.text.into_owned()).collect();
+    Ok(Batch { resync_required: polled.resync_required, texts })
 }
 
 /// The text at `pointer` of an answer that must have `status`.

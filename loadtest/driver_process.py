@@ -1,0 +1,87 @@
+"""The native driver (`loadtest/driver`) as a process beside what it loads."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import psutil
+
+from loadtest.sampler import cpu_sec, resident_bytes
+
+BINARY: Final = Path(__file__).parent.parent / "target" / "release" / "pychat-load"
+_PROGRESS: Final = re.compile(r"\s*\d+ s +(\d+) sends/s")
+
+Options: TypeAlias = Mapping[str, str | float | bool]
+"""The driver's flags: `{"idle_polls": 500}` is `--idle-polls 500`."""
+
+
+class Driven(NamedTuple):
+    report: dict[str, Any]  # as `pychat-load --json` prints it
+    cpu_us_per_send: float  # of what was loaded, once it was warm
+    memory_bytes: int  # of what was loaded, at the end, while connections were still held
+
+
+def drive(url: str, loaded: psutil.Process, *, core: int | None = None, **options: str | float | bool) -> Driven:
+    """Runs the driver to its end, on one core where `core` says so, and watches the process (and children) it loads.
+
+    Raises:
+        RuntimeError: it could not run. That something was lost or doubled is in the report.
+    """
+    pin = [] if core is None else ["taskset", "-c", str(core)]
+    process = subprocess.Popen(
+        [*pin, *_command(url, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stdout is not None
+    said = []
+    sends, cpu, memory = [], [], 0
+    # Its standard output comes all at the end, and fits the pipe.
+    for line in process.stderr:
+        progress = _PROGRESS.match(line)
+        if progress is None:
+            said.append(line)
+        elif "(warm-up)" not in line:
+            sends.append(int(progress[1]))
+            cpu.append(cpu_sec(loaded))
+            memory = resident_bytes(loaded)
+    output = process.stdout.read()
+    process.wait()
+    if not output:
+        raise RuntimeError(f"the driver failed: {''.join(said).strip()}")
+    if len(sends) < 2:
+        raise RuntimeError("the driver ran too short to measure CPU time")
+    return Driven(json.loads(output), (cpu[-1] - cpu[0]) / max(1, sum(sends[1:])) * 1e6, memory)
+
+
+@contextmanager
+def driving(url: str, **options: str | float | bool) -> Iterator[None]:
+    """Loads the server during a `with` block, from when people are registered and sends go out."""
+    process = subprocess.Popen(_command(url, options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        _wait_for_sends(process)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for_sends(process: "subprocess.Popen[str]") -> None:
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        if _PROGRESS.match(line):
+            return
+        said.append(line)
+    raise RuntimeError(f"the driver failed: {''.join(said).strip()}")
+
+
+def _command(url: str, options: Options) -> list[str]:
+    command = [str(BINARY), "--url", url, "--json"]
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        command += [flag] if value is True else [flag, str(value)]
+    return command
