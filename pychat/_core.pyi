@@ -22,6 +22,7 @@ __all__ = [
     "MpscQueue",
     "RcuMap",
     "Reply",
+    "Requests",
     "ShardedMap",
     "__version__",
 ]
@@ -180,11 +181,29 @@ class Core:
     def reset(self) -> None:
         """Closes every session and forgets what everybody has sent, for tests. Releases
         the GIL."""
-    def stats(self) -> dict[str, int]:
-        """Counters and gauges by metric name, as in the HTTP contract ("Monitor")."""
-    def histograms(self) -> dict[str, tuple[list[int], list[int], int]]:
-        """Histograms by metric name: `(bounds, counts, sum)`. A count is a bucket's own, not cumulated; there is one a
-        bound, for the values up to it, and one more for what is above the last."""
+    def numbers(self) -> list[tuple[str, str, int]]:
+        """Counters (`..._total`) and gauges of the HTTP contract ("Monitor"): `(name, help, value)`."""
+    def histograms(self) -> list[tuple[str, str, list[int], list[int], int]]:
+        """Its histograms: `(name, help, bounds, counts, sum)`. A count is a bucket's own, not cumulated; there is one a
+        bound, for the values up to it, and one more for what is above the last. Looks at every session, with the GIL
+        released."""
+
+@final
+class Requests:
+    """Counts requests by route, method and status, and what their answers took; those that the edge answers without
+    being told."""
+
+    def __new__(cls, *, logged: bool) -> Requests:
+        """`logged`: keep those that the edge answers for `next_lines`."""
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts one answer. A route, once counted, is never forgotten: take its template, not the path."""
+    def counts(self) -> list[tuple[str, str, list[tuple[int, int]], list[int], list[int], int]]:
+        """By route and method: `(method, route, [(status, count)], bounds, counts, sum)`, the last three as in
+        `Core.histograms`, in microseconds."""
+    def next_lines(self) -> Awaitable[tuple[list[tuple[str, str, int, float, str]], int]]:
+        """Waits for requests that the edge has answered: some of them, as `(method, route, status, seconds,
+        request_id)`, and how many were not kept since the last call because nobody took them. For one consumer at a
+        time; never ends where they are not `logged`."""
 
 @final
 class Edge:
@@ -194,6 +213,7 @@ class Edge:
     def __new__(
         cls,
         core: Core,
+        requests: Requests,
         *,
         listen: str,
         monitor: str,
@@ -208,6 +228,7 @@ class Edge:
 
         Args:
             core: whose routes it serves.
+            requests: counts what it answers itself.
             listen: where the public comes in.
             monitor: where operators come in.
             upstream: path of the application's Unix socket.

@@ -8,8 +8,9 @@ from functools import partial
 import structlog
 from litestar import Litestar
 from litestar.datastructures import State
+from prometheus_client import ProcessCollector
 
-from pychat._core import Core
+from pychat._core import Core, Requests
 from pychat.chats import routes as chats
 from pychat.chats import routes_v2 as chats_v2
 from pychat.database.pool import Database
@@ -21,6 +22,10 @@ from pychat.loader import run_loader
 from pychat.messages import routes as messages
 from pychat.messages import routes_v2 as messages_v2
 from pychat.monitor import routes as monitor
+from pychat.monitor import sources
+from pychat.monitor.loop_lag import LoopLag
+from pychat.monitor.metrics import Metrics
+from pychat.monitor.watching import log_edge_requests
 from pychat.services import Services
 from pychat.settings import Settings
 from pychat.sweeper import TASK as GC_TASK
@@ -44,13 +49,26 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     """
     core = Core(signing_key=signing_key)
     current = CurrentConfig(core, dynamic_config)
-    services = Services(settings, signing_key, database, core, current, Passwords(), _tasks(settings, core))
+    tasks = _tasks(settings, core)
+    requests = Requests(logged=settings.log.level == "debug")
+    loop_lag = LoopLag()
+    metrics = Metrics(
+        partial(sources.hub_metrics, core),
+        partial(sources.request_metrics, requests),
+        partial(sources.database_metrics, database),
+        partial(sources.config_metrics, current),
+        partial(sources.task_metrics, tasks),
+        loop_lag.metrics,
+        sources.build_info,
+        ProcessCollector(registry=None).collect,
+    )
+    services = Services(settings, signing_key, database, core, current, Passwords(), tasks, requests, metrics)
     parts = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor]
     handlers = [handler for part in parts for handler in part.handlers]
     return Litestar(
         [*handlers, *docs_handlers(handlers)],
         state=State({"services": services}),
-        lifespan=[_background_tasks],
+        lifespan=[partial(_background_tasks, loop_lag=loop_lag)],
         exception_handlers={Exception: answer_exception},
         before_send=[add_common_headers],
         openapi_config=None,
@@ -67,7 +85,7 @@ def _tasks(settings: Settings, core: Core) -> dict[str, Task]:
 
 
 @asynccontextmanager
-async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
+async def _background_tasks(app: Litestar, loop_lag: LoopLag) -> AsyncIterator[None]:
     services: Services = app.state.services
     core = services.core
 
@@ -77,7 +95,10 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(run_loader(core, services.database), name="loader"),
         asyncio.create_task(run_sweeper(core, gc_config, services.tasks[GC_TASK]), name="sweeper"),
+        asyncio.create_task(loop_lag.measure(), name="loop lag"),
     ]
+    if services.settings.log.level == "debug":
+        tasks.append(asyncio.create_task(log_edge_requests(services.requests), name="request log"))
     by_time = [task for task in services.tasks.values() if task.every_sec is not None]
     tasks += [asyncio.create_task(run_by_time(task), name=task.name) for task in by_time]
     for task in tasks:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from granian.server.embed import Server
 from litestar import Litestar
 from litestar.types import ASGIApp
 
-from pychat._core import Core, Edge
+from pychat._core import Edge
 from pychat.monitor.rules import hiding_operators_routes
+from pychat.monitor.sources import edge_metrics
+from pychat.monitor.watching import watching_requests
+from pychat.services import Services
 from pychat.settings import Settings, parse_listen
 from pychat.unread_bodies import taking_unread_bodies
 
@@ -71,16 +75,18 @@ async def listening(app: Litestar, settings: Settings, addresses: Addresses) -> 
         upstream = Path(folder) / "application.sock"
         async with (
             _application(app, settings, hiding_operators_routes(app), uds=upstream) as application,
-            _edge(app.state.services.core, settings, addresses, upstream),
+            _edge(app.state.services, addresses, upstream),
         ):
             yield application
 
 
 @asynccontextmanager
-async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: Path) -> AsyncIterator[None]:
+async def _edge(services: Services, addresses: Addresses, upstream: Path) -> AsyncIterator[None]:
+    core, settings = services.core, services.settings
     try:
         edge = Edge(
             core,
+            services.requests,
             listen=addresses.public,
             monitor=addresses.monitor,
             upstream=str(upstream),
@@ -93,6 +99,7 @@ async def _edge(core: Core, settings: Settings, addresses: Addresses, upstream: 
     except OSError as error:
         raise ListenError(f"cannot listen on {addresses.public} and {addresses.monitor}: {error}") from None
     beating = asyncio.create_task(_beat(edge), name="heartbeat")
+    services.metrics.add(partial(edge_metrics, edge))
     try:
         yield
     finally:
@@ -119,7 +126,7 @@ async def _application(
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """Granian with `served`, which is `app` or wraps it, at the address or Unix socket of `where`."""
     server = Server(
-        taking_unread_bodies(served),
+        watching_requests(taking_unread_bodies(served), app),
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         websockets=False,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from litestar.types import Scope
 
-from pychat._core import Core, Identity
+from pychat._core import Core, Identity, Requests
 from pychat.database.pool import Database
 from pychat.dynconf.current import CurrentConfig
+from pychat.monitor.metrics import Metrics
 from pychat.requests import authorization
 from pychat.settings import Settings
 from pychat.tasks import Task
@@ -25,6 +26,8 @@ class Services:
     dynamic_config: CurrentConfig
     passwords: Passwords
     tasks: Mapping[str, Task]
+    requests: Requests
+    metrics: Metrics
 
 
 def services_of(scope: Scope) -> Services:

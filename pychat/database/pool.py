@@ -3,6 +3,7 @@ query's own, and works again by itself once the server is back."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -48,6 +49,18 @@ class OutcomeUnknown(DatabaseUnavailable):
     """The connection was lost with a statement under way: it may have been committed."""
 
 
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """A pool at an instant; `failures` since the start."""
+
+    size: int
+    max_size: int
+    in_use: int
+    waiting: int
+    failures: int
+    is_away: bool
+
+
 class Database:
     """A pool of connections to one database.
 
@@ -60,6 +73,8 @@ class Database:
         self._dsn = dsn
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._is_away = False
+        self._waiting = 0
+        self._failures = 0
 
     async def connect(self) -> None:
         """Opens the pool.
@@ -126,15 +141,24 @@ class Database:
             return False
         return True
 
+    def pool_state(self) -> PoolState:
+        """For the monitor."""
+        pool = self._pool
+        size, idle = (pool.get_size(), pool.get_idle_size()) if pool else (0, 0)
+        return PoolState(size, POOL_SIZE, size - idle, self._waiting, self._failures, self._is_away)
+
     @asynccontextmanager
     async def _connection(self, acquire_sec: float = ACQUIRE_TIMEOUT_SEC) -> AsyncIterator["Connection"]:
         pool = self._pool
         if pool is None:
             raise DatabaseUnavailable("the connection pool is closed")
+        self._waiting += 1
         try:
             connection = await pool.acquire(timeout=acquire_sec)
         except _CONNECT_TROUBLE as error:
             raise DatabaseUnavailable(self._noted(error)) from error
+        finally:
+            self._waiting -= 1
         try:
             yield connection
         except _SERVER_TROUBLE as error:
@@ -154,6 +178,7 @@ class Database:
 
     def _noted(self, error: BaseException) -> str:
         """The reason in one line, which the log gets too, once an outage: its requests would only repeat it."""
+        self._failures += 1
         reason = _one_line(error)
         if not self._is_away:
             self._is_away = True

@@ -1,5 +1,6 @@
 """`/service` for operators and probes, and `/ping`."""
 
+import asyncio
 from types import NoneType
 
 from litestar import Response, get, post, put
@@ -7,8 +8,9 @@ from litestar import Response, get, post, put
 from pychat.docs.doc import Doc
 from pychat.errors import Refused
 from pychat.monitor import rules
-from pychat.monitor.schemas import ClockBody, StateAnswer, TaskAnswer, TasksAnswer
-from pychat.requests import AnyRequest, parse_fields, read_body
+from pychat.monitor.formats import PROMETHEUS_TYPE, as_json, as_prometheus
+from pychat.monitor.schemas import ClockBody, MonitorQuery, StateAnswer, TaskAnswer, TasksAnswer
+from pychat.requests import AnyRequest, parse_fields, parse_query, read_body
 from pychat.services import services_of
 from pychat.tasks import Task
 
@@ -65,6 +67,27 @@ async def set_clock(request: AnyRequest) -> Response[bytes]:
     return Response(b"null", media_type="application/json")
 
 
+@get(
+    "/service/monitor",
+    opt={
+        "doc": Doc(
+            answers={200: None},
+            errors={400: "A parameter is wrong; it is named"},
+            query=MonitorQuery,
+            token=False,
+        )
+    },
+)
+async def show_metrics(request: AnyRequest) -> Response[bytes]:
+    """All metrics, in Prometheus's text format or in the JSON of the original server."""
+    query = parse_query(request.scope, MonitorQuery)
+    labels = rules.parse_labels(query.labels)
+    write, media_type = (as_json, "application/json") if query.format == "json" else (as_prometheus, PROMETHEUS_TYPE)
+    # Beside the loop, which has requests to answer.
+    body = await asyncio.to_thread(write, services_of(request.scope).metrics.collect(), query.prefix, labels)
+    return Response(body, media_type=media_type)
+
+
 @get("/service/tasks", opt={"doc": Doc(answers={200: TasksAnswer}, token=False)})
 async def list_tasks(request: AnyRequest) -> TasksAnswer:
     """The background tasks, and how the last run of each went."""
@@ -99,4 +122,4 @@ def _shown(task: Task) -> TaskAnswer:
     return TaskAnswer(task.name, run.began_at, run.took_sec, run.outcome)
 
 
-handlers = [ping, show_live, show_ready, set_clock, list_tasks, run_task]
+handlers = [ping, show_live, show_ready, set_clock, show_metrics, list_tasks, run_task]

@@ -1,5 +1,6 @@
 """Who may ask what operators ask, and what protects the requests that change something."""
 
+import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from pychat.edge_headers import LISTENER, edge_header, header
@@ -49,6 +50,16 @@ def check_clock_offset(offset_sec: float) -> None:
     """
     if abs(offset_sec) > MAX_CLOCK_OFFSET_SEC:
         raise Refused(400, "The request body has invalid fields", {"offset_sec": ["The offset is at most ten years"]})
+
+
+def parse_labels(text: str) -> dict[str, str]:
+    """Raises:
+    Refused: 400, it is not a JSON object of strings.
+    """
+    try:
+        return msgspec.json.decode(text, type=dict[str, str])
+    except (ValueError, RecursionError):
+        raise Refused(400, "The query is invalid", {"labels": ["Expected a JSON object of strings"]}) from None
 
 
 def _own_address(request: AnyRequest) -> tuple[str, int | None]:

@@ -1,9 +1,9 @@
 """Bodies of the operators' routes."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pychat.tasks import Outcome
 
@@ -14,6 +14,14 @@ class StateAnswer(Struct):
 
 class ClockBody(Struct):
     offset_sec: float
+
+
+class MonitorQuery(Struct):
+    format: Literal["prometheus", "json"] = "prometheus"
+    # As it is written in the format: with dots in `json`.
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:]*$", max_length=200)] = ""
+    # A JSON object of the labels that are wanted and their values.
+    labels: str = "{}"
 
 
 class TaskAnswer(Struct):

@@ -11,6 +11,7 @@ mod forward;
 mod listener;
 mod progress;
 mod pulse;
+pub mod requests;
 mod router;
 
 use std::io;
@@ -30,6 +31,7 @@ use address::Addresses;
 use listener::Door;
 use progress::Connections;
 use pulse::Pulse;
+use requests::Requests;
 
 /// What an edge is started with.
 #[derive(Clone, Debug)]
@@ -71,6 +73,7 @@ struct Shared {
     addresses: Arc<Addresses>,
     refusals: Refusals,
     pulse: Pulse,
+    requests: Arc<Requests>,
     /// Public connections end when they are idle, and no new ones are taken.
     draining: AtomicBool,
     drain: Notify,
@@ -91,7 +94,7 @@ impl Edge {
     ///
     /// # Errors
     /// An address cannot be bound: in use, not of this machine, not allowed.
-    pub fn start(api: Arc<Api>, config: Config) -> io::Result<Self> {
+    pub fn start(api: Arc<Api>, requests: Arc<Requests>, config: Config) -> io::Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if config.threads == 0 { cores() } else { config.threads };
         let public = listener::bind(config.listen, threads)?;
@@ -103,6 +106,7 @@ impl Edge {
             config,
             open: AtomicUsize::new(0),
             refusals: Refusals::default(),
+            requests,
             draining: AtomicBool::new(false),
             drain: Notify::new(),
             closing: AtomicBool::new(false),

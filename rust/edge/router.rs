@@ -5,6 +5,7 @@ use std::future::{Future, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
@@ -19,6 +20,7 @@ use super::body::{self, AnswerBody};
 use super::forward::{Forwarder, REQUEST_ID};
 use super::listener::Door;
 use super::progress::{Phase, Progress};
+use super::requests::Hot;
 use crate::api::{Contract, MAX_BODY, Refusal, Reply};
 
 /// What is known of a request beside itself.
@@ -29,6 +31,8 @@ pub struct Context {
     pub progress: Arc<Progress>,
     /// The client's, where its requests are counted and not its connections.
     place: Option<Place>,
+    /// Which of the edge's own routes was asked for, and when.
+    asked: Option<(Hot, Instant)>,
 }
 
 pub type Answer = Response<AnswerBody>;
@@ -37,7 +41,7 @@ type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 impl Context {
     pub fn new(shared: Arc<Shared>, door: Door, peer: IpAddr, progress: Arc<Progress>) -> Self {
-        Self { shared, door, peer, progress, place: None }
+        Self { shared, door, peer, progress, place: None, asked: None }
     }
 
     /// Behind a trusted proxy, takes the client's place. False where it has as many as it may.
@@ -48,6 +52,11 @@ impl Context {
             return self.place.is_some();
         }
         true
+    }
+
+    /// Has the answer counted as the route's.
+    fn ask(&mut self, route: Hot) {
+        self.asked = Some((route, Instant::now()));
     }
 }
 
@@ -65,12 +74,17 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
         return Box::pin(ready(unread(reply(&context, Refusal::TooManyConnections.reply(contract), id))));
     }
     match (context.door, request.method(), request.uri().path()) {
-        (Door::Public, &Method::POST, "/v1/messages/send") => Box::pin(send(context, request, id)),
+        (Door::Public, &Method::POST, "/v1/messages/send") => {
+            context.ask(Hot::Send);
+            Box::pin(send(context, request, id))
+        }
         (Door::Public, &Method::POST, "/v1/messages/poll/start") => {
+            context.ask(Hot::Start);
             let authorization = authorization(request.headers()).map(Cow::into_owned);
             after_body(request, Box::pin(start(context, authorization, id)))
         }
         (Door::Public, &Method::GET, path) if session_id(path).is_some() => {
+            context.ask(Hot::Poll);
             let session_id = session_id(path).unwrap_or_default().to_owned();
             let authorization = authorization(request.headers()).map(Cow::into_owned);
             // The request is dropped here: its headers are slices of the connection's read buffer, and while one lives,
@@ -153,6 +167,9 @@ pub fn reply(context: &Context, mut reply: Reply, request_id: HeaderValue) -> An
     }
     let mut answer = Response::new(AnswerBody::whole(reply.body, Arc::clone(&context.progress)));
     *answer.status_mut() = StatusCode::from_u16(reply.status).expect("api answers with HTTP's numbers");
+    if let Some((route, since)) = context.asked {
+        context.shared.requests.answered(route, reply.status, since.elapsed(), &request_id);
+    }
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.media_type));
     headers.insert(REQUEST_ID, request_id);

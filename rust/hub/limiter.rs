@@ -85,6 +85,10 @@ impl Limiter {
         self.buckets.sweep(shard, |_, _| true).len()
     }
 
+    pub fn shard_sizes(&self) -> Vec<usize> {
+        self.buckets.shard_sizes()
+    }
+
     /// Buckets there are: a gauge.
     pub fn bucket_count(&self) -> usize {
         self.buckets.len()

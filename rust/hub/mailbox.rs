@@ -80,8 +80,16 @@ impl Mailbox {
         doomed
     }
 
+    /// Calls `each` on every session; returns how many there are.
+    pub fn for_each(&self, each: impl FnMut(&Session)) -> usize {
+        self.sessions.read(|sessions| {
+            sessions.iter().map(|(_, session)| &**session).for_each(each);
+            sessions.len()
+        })
+    }
+
     pub fn wake_all(&self) {
-        self.sessions.read(|sessions| sessions.iter().for_each(|(_, session)| session.wake()));
+        self.for_each(Session::wake);
     }
 
     pub fn is_empty(&self) -> bool {

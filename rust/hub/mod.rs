@@ -1,5 +1,6 @@
 //! Who is online and what waits for them. Knows no HTTP and no database; time is passed in, in microseconds.
 
+mod census;
 pub mod directory;
 pub mod limiter;
 mod lookup;

@@ -44,7 +44,17 @@ pub struct Histogram {
     sum: CachePadded<AtomicU64>,
 }
 
+/// A value that is shown: a number, or a histogram's content.
+#[derive(Clone)]
+pub struct Metric<V> {
+    pub name: &'static str,
+    /// One sentence for operators.
+    pub help: &'static str,
+    pub value: V,
+}
+
 /// A histogram's content, bucket by bucket and not yet cumulated.
+#[derive(Clone)]
 pub struct HistogramSnapshot {
     pub bounds: &'static [u64],
     /// One count a bound and one for what is above the last.
@@ -53,7 +63,7 @@ pub struct HistogramSnapshot {
 }
 
 impl Histogram {
-    fn new(bounds: &'static [u64]) -> Self {
+    pub fn new(bounds: &'static [u64]) -> Self {
         Self { bounds, buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(), sum: CachePadded::default() }
     }
 
@@ -73,14 +83,16 @@ impl Histogram {
 }
 
 macro_rules! stats {
-    (counters { $($counter:ident: $counter_name:literal,)* } gauges { $($gauge:ident: $gauge_name:literal,)* }
-     histograms { $($histogram:ident: $histogram_name:literal $bounds:expr,)* }) => {
-        /// Field by field the metrics of the HTTP contract ("Monitor") that grow as things happen.
+    (counters { $(#[doc = $counter_help:literal] $counter:ident: $counter_name:literal,)* }
+     gauges { $(#[doc = $gauge_help:literal] $gauge:ident: $gauge_name:literal,)* }
+     histograms { $(#[doc = $histogram_help:literal] $histogram:ident: $histogram_name:literal $bounds:expr,)* }) => {
+        /// Field by field the metrics of the HTTP contract ("Monitor") that grow as things happen; what there is now is
+        /// counted by `census`. The text of each is also what the monitor says of it.
         #[derive(Debug)]
         pub struct Stats {
-            $(pub $counter: Counter,)*
-            $(pub $gauge: Gauge,)*
-            $(pub $histogram: Histogram,)*
+            $(#[doc = $counter_help] pub $counter: Counter,)*
+            $(#[doc = $gauge_help] pub $gauge: Gauge,)*
+            $(#[doc = $histogram_help] pub $histogram: Histogram,)*
         }
 
         impl Default for Stats {
@@ -94,14 +106,19 @@ macro_rules! stats {
         }
 
         impl Stats {
-            /// Counters and gauges by metric name.
-            pub fn numbers(&self) -> Vec<(&'static str, u64)> {
-                vec![$(($counter_name, self.$counter.get()),)* $(($gauge_name, self.$gauge.get()),)*]
+            pub fn numbers(&self) -> Vec<Metric<u64>> {
+                vec![
+                    $(Metric { name: $counter_name, help: $counter_help.trim_ascii(), value: self.$counter.get() },)*
+                    $(Metric { name: $gauge_name, help: $gauge_help.trim_ascii(), value: self.$gauge.get() },)*
+                ]
             }
 
-            /// Histograms by metric name.
-            pub fn histograms(&self) -> Vec<(&'static str, HistogramSnapshot)> {
-                vec![$(($histogram_name, self.$histogram.snapshot()),)*]
+            pub fn histograms(&self) -> Vec<Metric<HistogramSnapshot>> {
+                vec![$(Metric {
+                    name: $histogram_name,
+                    help: $histogram_help.trim_ascii(),
+                    value: self.$histogram.snapshot(),
+                },)*]
             }
         }
     };
@@ -109,26 +126,43 @@ macro_rules! stats {
 
 stats! {
     counters {
+        /// Messages put into a session's queue, counted once a session.
         send_successful: "chat_send_successful_total",
+        /// Messages that a full session refused, counted once a session.
         send_dropped_overflow: "chat_send_dropped_overflow_total",
+        /// Recipients of a message who had no session open.
         send_dropped_offline: "chat_send_dropped_offline_total",
+        /// Polls answered with `resync_required: true`.
         resync_required: "chat_messages_resync_required_total",
+        /// Sessions closed: idle ones, those of deleted users.
         sessions_removed: "chat_sessions_removed_total",
+        /// Messages that polls have taken off their sessions.
         sessions_messages_sent: "chat_sessions_messages_sent_total",
+        /// Mailboxes removed when their last session was closed: users gone offline.
         mailbox_removed: "chat_mailbox_removed_total",
+        /// Token buckets removed as idle.
         limiter_removed: "chat_limiter_removed_total",
+        /// Sends refused because their sender was over the rate.
         limiter_rejected: "chat_limiter_rejected_total",
     }
     gauges {
+        /// Polls under way: those that wait, and those being answered.
         polling_active: "chat_messages_polling_active_current",
+        /// Sessions open.
         sessions_opened: "chat_sessions_opened_current",
     }
     histograms {
+        /// How long a poll took, its wait included, in seconds.
         polling_duration_sec: "chat_messages_polling_duration_sec_hist" &[1, 2, 5, 10, 90, 180],
+        /// How long a message waited in a queue before a poll took it, in seconds.
         queue_wait_latency_sec: "chat_messages_queue_wait_latency_sec_hist" &[1, 3, 5, 10, 15, 50, 100, 150, 200],
+        /// How long the server worked on a send, in microseconds.
         send_overhead_us: "chat_messages_send_overhead_us_hist" &[1, 100, 500, 1_000, 5_000],
+        /// How long the server worked on a poll, its wait left out, in microseconds.
         polling_overhead_us: "chat_messages_polling_overhead_us_hist" &[1, 500, 700, 1_000, 5_000, 10_000, 100_000],
+        /// Messages that a poll brought.
         batch_size: "chat_messages_batch_size_hist" &[1, 5, 10, 20, 50, 70, 100],
+        /// How long a session was open, in seconds.
         sessions_lifetime_sec: "chat_sessions_lifetime_sec_hist" &[1, 10, 50, 100, 500, 1_000, 10_000],
     }
 }

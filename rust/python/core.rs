@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use super::awaitable::awaitable;
 use super::load::{self, LoadBatch, MemberRow};
@@ -13,9 +12,13 @@ use crate::api::Api;
 use crate::api::token::{KeyTooShort, Verifier};
 use crate::hub::directory::ChatNumber;
 use crate::hub::settings::{LimiterSettings, Settings};
+use crate::hub::stats::{HistogramSnapshot, Metric};
 use crate::hub::{Micros, UserId};
 
 const SECOND: Micros = 1_000_000;
+
+/// Name, help, bounds, counts, sum.
+type HistogramRow = (&'static str, &'static str, Vec<u64>, Vec<u64>, u64);
 
 #[pyclass(frozen, module = "pychat._core")]
 pub struct Core {
@@ -173,22 +176,19 @@ impl Core {
         py.detach(|| self.api.hub.reset(self.api.clock.now()));
     }
 
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn numbers(&self, py: Python<'_>) -> Vec<(&'static str, &'static str, u64)> {
         let hub = &self.api.hub;
-        let stats = PyDict::new(py);
-        for (name, value) in hub.stats.numbers() {
-            stats.set_item(name, value)?;
-        }
-        stats.set_item("chat_mailbox_opened_current", hub.online())?;
-        stats.set_item("chat_limiter_opened_current", hub.limiter.bucket_count())?;
-        Ok(stats)
+        let numbers = py.detach(|| [hub.stats.numbers(), hub.sizes()].concat());
+        numbers.into_iter().map(|number| (number.name, number.help, number.value)).collect()
     }
 
-    fn histograms<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let histograms = PyDict::new(py);
-        for (name, content) in self.api.hub.stats.histograms() {
-            histograms.set_item(name, (content.bounds.to_vec(), content.counts, content.sum))?;
-        }
-        Ok(histograms)
+    fn histograms(&self, py: Python<'_>) -> Vec<HistogramRow> {
+        let hub = &self.api.hub;
+        let histograms = py.detach(|| [hub.stats.histograms(), hub.census()].concat());
+        let row = |metric: Metric<HistogramSnapshot>| {
+            let HistogramSnapshot { bounds, counts, sum } = metric.value;
+            (metric.name, metric.help, bounds.to_vec(), counts, sum)
+        };
+        histograms.into_iter().map(row).collect()
     }
 }

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::core::Core;
+use super::requests::Requests;
 use crate::edge;
 
 #[pyclass(frozen, module = "pychat._core")]
@@ -23,11 +24,12 @@ fn parse<T: std::str::FromStr>(what: &str, text: &str) -> PyResult<T> {
 #[pymethods]
 impl Edge {
     #[new]
-    #[pyo3(signature = (core, *, listen, monitor, upstream, threads, max_connections, max_connections_per_address,
-        trusted_proxies, watchdog_sec))]
+    #[pyo3(signature = (core, requests, *, listen, monitor, upstream, threads, max_connections,
+        max_connections_per_address, trusted_proxies, watchdog_sec))]
     #[expect(clippy::too_many_arguments, reason = "one keyword a setting")]
     fn new(
         core: &Core,
+        requests: &Requests,
         listen: &str,
         monitor: &str,
         upstream: PathBuf,
@@ -48,7 +50,7 @@ impl Edge {
             trusted_proxies: trusted.collect::<PyResult<_>>()?,
             watchdog: Duration::from_secs(watchdog_sec),
         };
-        Ok(Self { edge: edge::Edge::start(core.api(), config)? })
+        Ok(Self { edge: edge::Edge::start(core.api(), requests.requests(), config)? })
     }
 
     #[getter]

@@ -6,6 +6,7 @@ mod core;
 mod edge;
 mod load;
 mod reply;
+mod requests;
 mod structures;
 
 use pyo3::prelude::*;
@@ -19,6 +20,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<edge::Edge>()?;
     module.add_class::<load::LoadBatch>()?;
     module.add_class::<reply::Reply>()?;
+    module.add_class::<requests::Requests>()?;
     module.add("Full", module.py().get_type::<structures::Full>())?;
     module.add_class::<structures::MpscQueue>()?;
     module.add_class::<structures::RcuMap>()?;

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from pychat._core import Core, Edge
+from pychat._core import Core, Edge, Requests
 from tests.support.server import SIGNING_KEY
 from tests.support.wire import read_body
 
@@ -55,6 +55,7 @@ def edge_alone(public: str, monitor: str, trusted_proxies: Sequence[str] = ()) -
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
             edge = Edge(
                 Core(signing_key=SIGNING_KEY.encode()),
+                Requests(logged=False),
                 listen=public,
                 monitor=monitor,
                 upstream=socket,
