@@ -94,6 +94,10 @@ driver: ## build target/release/pychat-load, which loads a server at a fixed rat
 compare: build driver ## pychat beside nchan, centrifuge, socket.io, bare Granian and nginx: a table and a chart
 	@$(BIN)/python -m loadtest.compare
 
+.PHONY: scaling
+scaling: build driver ## what a send costs with more people, sessions, bytes, sends, threads: charts
+	@$(BIN)/python -m loadtest.scaling
+
 .PHONY: flamegraph
 flamegraph: build driver ## where the server's CPU time goes under load, Python and Rust in one picture
 	@$(BIN)/python -m loadtest.flamegraph

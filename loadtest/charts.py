@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
@@ -12,6 +13,9 @@ from matplotlib.axes import Axes
 
 from loadtest.history import Moment
 from loadtest.sampler import Sample
+
+if TYPE_CHECKING:
+    from loadtest.scaling import Series
 
 WIDTH_IN, PANEL_IN = 9.0, 2.1
 STYLE = Path(__file__).with_suffix(".mplstyle")
@@ -83,5 +87,30 @@ def draw_comparison(file: Path, measured: Mapping[str, Mapping[str, float | None
             panel.grid(visible=False, axis="y")
             panel.set_title(title)
             panel.margins(x=0.15)
+        figure.savefig(file)
+        plt.close(figure)
+
+
+def draw_scaling(file: Path, series: "Sequence[Series]", *, durable: bool) -> None:
+    """The cost of a send along each line, measured beside expected."""
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(2, 3, figsize=(WIDTH_IN * 1.3, 6.5), layout="constrained")
+        kind = "durable" if durable else "volatile"
+        figure.suptitle(f"CPU time of a {kind} send, us", x=0.01, ha="left", fontweight="bold")
+        for panel, (title, unit, points, expected) in zip(axes.flat, series, strict=False):
+            places = [point.at for point in points]
+            panel.plot(places, [point.cpu_us_per_send for point in points], "o-", label="measured")
+            panel.plot(places, expected, "C5--", label="expected")
+            panel.set_xlabel(unit)
+            if places[-1] / places[0] >= 10:
+                panel.set_xscale("log")
+            if max(expected) / min(expected) >= 10:
+                panel.set_yscale("log")
+                panel.set_title(title)
+                panel.legend(loc="upper left")
+            else:
+                _label(panel, title, legend=True)
+        for panel in axes.flat[len(series) :]:
+            panel.set_visible(False)
         figure.savefig(file)
         plt.close(figure)

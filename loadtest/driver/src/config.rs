@@ -55,8 +55,9 @@ pub struct Config {
     #[arg(long, default_value_t = 0)]
     pub idle_polls: u32,
 
-    /// Bytes of a message's text, as far as it is longer than what it must say.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(..=4096))]
+    /// Bytes of a message's text, as far as it is longer than what it must say. Above 4,096, which is the most
+    /// characters that a text may have, of characters of three bytes.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(..=12_000))]
     pub text_bytes: u32,
 
     /// Print JSON instead of a table. Progress goes to standard error in any case.

@@ -41,13 +41,17 @@ pub struct Note {
     pub due: Duration,
 }
 
+/// Characters that a text may have.
+const LONGEST: usize = 4_096;
+
 impl Note {
     /// The note as a text of at least `bytes` bytes.
     pub fn text(self, bytes: usize) -> String {
         let mut text = String::with_capacity(bytes.max(32));
         let _ = write!(text, "{} {} ", self.number, self.due.as_micros());
-        while text.len() < bytes {
-            text.push('.');
+        let filling = if bytes > LONGEST { '…' } else { '.' };
+        while text.len() + filling.len_utf8() <= bytes {
+            text.push(filling);
         }
         // The server trims.
         text.truncate(text.trim_end().len());
@@ -144,6 +148,9 @@ mod tests {
             assert_eq!(Note::parse(&text), Some(note));
             assert!(text.len() >= bytes && text == text.trim());
         }
+        let longest = note.text(12_000);
+        assert_eq!(Note::parse(&longest), Some(note));
+        assert!(longest.len() > 11_990 && longest.chars().count() <= LONGEST);
         assert_eq!(Note::parse("hello"), None);
     }
 }

@@ -1,0 +1,171 @@
+"""`make scaling`: what a send costs as there are more people, more sessions, longer texts, more sends, more threads."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+import click
+import psutil
+
+from benches.process import pinned
+from loadtest.charts import draw_scaling
+from loadtest.crowd import bring_online
+from loadtest.driver_process import drive
+from tests.support.postgres import Postgres, execute
+from tests.support.server import SIGNING_KEY, Options, Server, running
+
+OUT: Final = Path(__file__).with_name("results") / "scaling"
+ONLINE: Final = (100, 1_000, 10_000, 100_000)
+SESSIONS: Final = (1, 10, 100, 1_000, 10_000)
+TEXT_BYTES: Final = (10, 100, 1_000, 4_000, 12_000)
+RATES: Final = (1_000, 2_000, 5_000, 10_000, 20_000, 40_000)
+THREADS: Final = (1, 2)
+RATE: Final = 5_000  # where it is not the rate that varies
+DELIVERIES_PER_SEC: Final = 20_000  # at most, where a send goes to many sessions
+PAIRS: Final = 40
+
+Settings = dict[str, dict[str, object]]
+
+SETTINGS: Final[Settings] = {
+    "SEND_LIMITER_CONFIG": {"is_enabled": True, "token_refill_amount": 1_000_000, "max_rps_per_user": 1_000_000},
+    # Nobody of the crowd polls, and all must stay.
+    "SESSIONS_CONFIG": {"max_sessions_amount": 10_000, "idle_timeout_sec": 86_400},
+    "REGISTRY_CONFIG": {"max_users_amount": 1_000_000},
+}
+
+
+class Point(NamedTuple):
+    at: float
+    cpu_us_per_send: float
+    send_p99_ms: float
+    delivery_p99_ms: float
+    sends_per_sec: float
+
+
+class Series(NamedTuple):
+    """One question and its answer; `expected` has the cost at each point as it would be without surprises."""
+
+    title: str
+    unit: str
+    points: Sequence[Point]
+    expected: Sequence[float]
+
+
+@click.command()
+@click.option("--seconds", default=6, show_default=True, type=click.IntRange(3, 600), help="Of each point.")
+@click.option("--durable", is_flag=True, help="With history: each send is committed before it is answered.")
+@click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path))
+def main(seconds: int, durable: bool, out: Path) -> None:
+    """Measures the CPU time of a send (the server's processes, without Postgres) along five lines.
+
+    The server has one core and the load another, but where two threads are measured, which share both with the load.
+    Writes scaling.json and scaling.png.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit("This needs two cores: one for the server, one for the load.")
+    settings: Settings = {**SETTINGS, "HISTORY_CONFIG": {"is_enabled": durable}}
+    with TemporaryDirectory(prefix="pychat-scaling-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+        series = _measure(folder, settings, cores, seconds)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "scaling.json").write_text(json.dumps([_as_dict(one) for one in series], indent=2) + "\n")
+    draw_scaling(out / "scaling.png", series, durable=durable)
+    click.echo(f"picture: {out / 'scaling.png'}")
+
+
+def _measure(folder: Path, settings: Settings, cores: list[int], seconds: int) -> list[Series]:
+    postgres = Postgres(folder / "postgres")
+    postgres.start()
+    url = postgres.new_database()
+    # As in service, unlike in tests.
+    execute(url, "ALTER SYSTEM RESET fsync")
+    execute(url, "SELECT pg_reload_conf()")
+    try:
+        with _server(folder / "one", url, settings, {cores[0]}) as server:
+            rates = [_point(server, rate, core=cores[1], rate=rate, duration=seconds) for rate in RATES]
+            texts = [
+                _point(server, size, core=cores[1], rate=RATE, text_bytes=size, duration=seconds) for size in TEXT_BYTES
+            ]
+            fans = [
+                _point(
+                    server,
+                    sessions,
+                    core=cores[1],
+                    rate=min(RATE, DELIVERIES_PER_SEC / sessions),
+                    senders=1,
+                    sessions=sessions,
+                    duration=seconds,
+                )
+                for sessions in SESSIONS
+            ]
+            online, crowd = [], 0
+            for users in ONLINE:
+                bring_online(url, server.url, SIGNING_KEY, users - crowd)
+                crowd = users
+                online.append(_point(server, users, core=cores[1], rate=RATE, duration=seconds))
+        threads = []
+        for count in THREADS:
+            with _server(folder / f"{count} threads", url, settings, set(cores[:count]), count) as server:
+                threads.append(_point(server, count, saturate=True, duration=seconds))
+    finally:
+        postgres.close()
+    flat = [point.cpu_us_per_send for point in online[:1] * len(online)]
+    return [
+        Series("people online", "people", online, flat),
+        Series("fan-out", "sessions", fans, _linear(fans)),
+        Series("text", "bytes", texts, [texts[0].cpu_us_per_send] * len(texts)),
+        Series("rate", "sends/s", rates, [rates[-1].cpu_us_per_send] * len(rates)),
+        Series("threads", "threads", threads, [threads[0].cpu_us_per_send] * len(threads)),
+    ]
+
+
+def _linear(points: Sequence[Point]) -> list[float]:
+    """What the first two points' difference makes of the others, if each session costs the same."""
+    first, second = points[0], points[1]
+    each = (second.cpu_us_per_send - first.cpu_us_per_send) / (second.at - first.at)
+    return [first.cpu_us_per_send + each * (point.at - first.at) for point in points]
+
+
+@contextmanager
+def _server(folder: Path, url: str, settings: Settings, cores: set[int], threads: int = 1) -> Iterator[Server]:
+    environment = {
+        "PYCHAT_DATABASE__URL": url,
+        "PYCHAT_AUTH__SIGNING_KEY": SIGNING_KEY,
+        "PYCHAT_EDGE__THREADS": str(threads),
+        "PYCHAT_HTTP__MAX_CONNECTIONS_PER_ADDRESS": "60000",
+    }
+    with pinned(cores), running(Options(folder, environment, settings)) as server:
+        yield server
+
+
+def _point(server: Server, at: float, *, core: int | None = None, **options: Any) -> Point:
+    options = {"senders": PAIRS, "connections": 64, **options}
+    driven = drive(server.url, psutil.Process(server.pid), core=core, **options)
+    report = driven.report
+    if report["lost"] or report["doubled"]:
+        raise click.ClickException(f"{report['lost']} messages were lost and {report['doubled']} doubled at {options}")
+    point = Point(
+        at,
+        driven.cpu_us_per_send,
+        report["send_ms"]["p99"],
+        report["delivery_ms"]["p99"],
+        report["sends_per_sec"],
+    )
+    click.echo(
+        f"  {options}: {point.cpu_us_per_send:.1f} us a send, delivered within {point.delivery_p99_ms:.2f} ms (p99)"
+    )
+    return point
+
+
+def _as_dict(series: Series) -> dict[str, object]:
+    return {**series._asdict(), "points": [point._asdict() for point in series.points]}
+
+
+main()
