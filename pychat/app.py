@@ -34,6 +34,7 @@ from pychat.tasks import Task, run_by_time
 from pychat.users import routes as users
 from pychat.users import routes_v2 as users_v2
 from pychat.users.passwords import Passwords
+from pychat.web import routes as web
 
 log = structlog.get_logger("pychat.app")
 
@@ -66,7 +67,7 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     parts = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor]
     handlers = [handler for part in parts for handler in part.handlers]
     return Litestar(
-        [*handlers, *docs_handlers(handlers)],
+        [*handlers, *docs_handlers(handlers), *web.handlers],
         state=State({"services": services}),
         lifespan=[partial(_background_tasks, loop_lag=loop_lag)],
         exception_handlers={Exception: answer_exception},

@@ -1,6 +1,7 @@
 """The life of the server process: start, serve, stop."""
 
 import asyncio
+import ipaddress
 import os
 import resource
 import signal
@@ -16,7 +17,7 @@ from pychat.database.server_files import EmbeddedPostgresError
 from pychat.dynconf.fallback import load_fallback
 from pychat.dynconf.schemas import DynamicConfigError
 from pychat.listeners import Addresses, ListenError, free_addresses, listening
-from pychat.settings import Settings, SettingsError
+from pychat.settings import Settings, SettingsError, parse_listen
 from pychat.users.keys import load_signing_key
 
 # What an operator can set right: told in one line, without a stack.
@@ -105,6 +106,14 @@ def _raise_open_files_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _link(public: str) -> str:
+    """Where a browser on this machine finds the page."""
+    host, port = parse_listen(public)
+    if ipaddress.ip_address(host).is_unspecified:
+        return f"http://localhost:{port}/"
+    return f"http://{public}/"
+
+
 def _announce(settings: Settings, addresses: Addresses) -> None:
     database = settings.database
     where = without_secrets(database.url) if database.url else f"embedded Postgres in {database.data_dir}"
@@ -114,6 +123,7 @@ def _announce(settings: Settings, addresses: Addresses) -> None:
         f"  operators    http://{addresses.monitor}/service/ready\n"
         f"  database     {where}\n"
         f"  signing key  {key}\n"
-        "  to stop      Ctrl+C",
+        "  to stop      Ctrl+C\n"
+        f"  to chat      {_link(addresses.public)}",
         flush=True,
     )

@@ -1,6 +1,7 @@
 """How the server process starts and ends; `tests/e2e/test_restart.py` has what outlives it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -64,7 +65,8 @@ def test_a_start_says_all_that_an_operator_wants_to_know(start: Start) -> None:
     process.popen.send_signal(signal.SIGINT)
     assert process.exit_code() == 0
     assert not process.has_database()
-    assert len(process.log.splitlines()) == 5, process.log
+    assert re.search(r"to chat +http://127\.0\.0\.1:\d+/$", process.log.rstrip())
+    assert len(process.log.splitlines()) == 6, process.log
 
 
 @pytest.mark.parametrize(

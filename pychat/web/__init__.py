@@ -1,0 +1,1 @@
+"""The page that people chat with in their browser."""

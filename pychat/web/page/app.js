@@ -1,0 +1,228 @@
+/** The chat of one person: puts the parts together and lets them hear of each other. */
+
+import * as api from "./api.js";
+import { forgetAccount, keepAccount, onAccountChange, renameAccount } from "./account.js";
+import { Chats } from "./chats.js";
+import { ask, partsOf, say, showAvatar } from "./dom.js";
+import { History } from "./history.js";
+import { Outbox } from "./outbox.js";
+import { Stream } from "./stream.js";
+import { count, explain } from "./words.js";
+import { ChatList } from "./views/chat_list.js";
+import { Conversation } from "./views/conversation.js";
+import { Notices } from "./views/notices.js";
+import { Profile } from "./views/profile.js";
+import { SignInAgain } from "./views/sign_in_again.js";
+
+const AGAIN_MS = 2_000;
+/** Histories kept loaded: enough to go to and fro between chats without waiting. */
+const MOST_HISTORIES = 12;
+
+export function startChat({ username, token }) {
+  const root = document.getElementById("chat");
+  const parts = partsOf(root);
+  const chats = new Chats(username);
+  const outbox = new Outbox(username);
+  const histories = new Map();
+  let stream = new Stream(username);
+  let openId = "";
+  let trouble = null;
+  let again = 0;
+
+  const list = new ChatList(parts, { me: username, chats, openPerson });
+  const profile = new Profile(username, { rename, signOut, showMe, goOn, leave });
+  const conversation = new Conversation(parts, { me: username, outbox, showProfile: profile.show, markRead });
+  const notices = new Notices(parts, { me: username, chats, isReader: () => stream.isReader, isOpen: (id) => id === openId });
+  const signInAgain = new SignInAgain(username, { goOn, signOut });
+
+  root.hidden = false;
+  parts["my-username"].textContent = `@${username}`;
+  showMe({ username, display_name: username });
+  parts.me.addEventListener("click", () => profile.show(username));
+  addEventListener("hashchange", route);
+  addEventListener("keydown", onKey);
+  chats.addEventListener("change", () => {
+    list.show(openId);
+    notices.show();
+    showOpenChat();
+  });
+  outbox.addEventListener("change", () => {
+    conversation.showUnsent();
+    showConnection();
+  });
+  outbox.addEventListener("sent", ({ detail: { message } }) => {
+    historyOf(message.chat_id).acknowledge(message);
+    chats.note(message);
+    stream.tell();
+  });
+  onAccountChange((account) => {
+    if (account?.username !== username) location.reload();
+    else if (signInAgain.isOpen) goOn(account.token);
+  });
+  connect(token);
+  route();
+  api.profile(username).then(showMe).catch(onFailure);
+
+  function connect(newToken) {
+    api.identify(newToken, (failure) => {
+      stream.stop();
+      signInAgain.show(failure);
+    });
+    stream.addEventListener("wake", wake);
+    stream.addEventListener("state", showConnection);
+    stream.start();
+    wake();
+  }
+
+  /** Something may have happened: fetches what. */
+  async function wake() {
+    clearTimeout(again);
+    outbox.flush();
+    try {
+      await Promise.all([chats.refresh(), openId && historyOf(openId).catchUp()]);
+      trouble = null;
+      showConnection();
+    } catch (failure) {
+      onFailure(failure);
+    }
+  }
+
+  /** Says what went wrong with the connection or the server, and looks again soon. */
+  function onFailure(failure) {
+    if (!(failure instanceof api.Failure)) throw failure;
+    if (failure.status === 401) return; // the dialog is open
+    trouble = failure;
+    clearTimeout(again);
+    if (failure.passes) again = setTimeout(wake, Math.max(AGAIN_MS, failure.retryAfterSec * 1000));
+    showConnection();
+  }
+
+  function showConnection() {
+    if (signInAgain.isOpen) return say(parts.connection, "");
+    const waiting = outbox.entries.filter(({ state }) => state === "waiting").length;
+    const kept = waiting ? `${count(waiting, "message waits", "messages wait")} and will go out by itself.` : "You can go on writing.";
+    if (stream.state === "offline" || trouble?.status === 0) return say(parts.connection, `No connection. ${kept}`);
+    if (stream.state === "crowded")
+      return say(parts.connection, "You are connected on many devices at once: news comes here with a delay. Close one of them.");
+    if (trouble) return say(parts.connection, explain(trouble));
+    const isUnavailable = stream.state === "unavailable";
+    return say(parts.connection, isUnavailable && "The server is busy or restarting: news comes here with a delay.");
+  }
+
+  function historyOf(chatId) {
+    let history = histories.get(chatId);
+    if (!history) {
+      history = new History(chatId);
+      // After those who show it, so that a message which waits on the screen becomes the one that is sent.
+      history.addEventListener("newer", ({ detail }) => queueMicrotask(() => settle(detail)));
+    }
+    // The latest looked at is the last in the map.
+    histories.delete(chatId);
+    histories.set(chatId, history);
+    for (const id of [...histories.keys()].slice(0, -MOST_HISTORIES)) histories.delete(id);
+    return history;
+  }
+
+  /** The server has these: one's own among them wait no longer. */
+  function settle(messages) {
+    const waiting = new Set(outbox.entries.map((entry) => entry.client_id));
+    for (const { client_id } of messages) if (waiting.has(client_id)) outbox.remove(client_id);
+  }
+
+  function route() {
+    const chatId = chatInAddress();
+    if (openId && openId !== chatId) historyOf(openId).trim();
+    openId = chatId;
+    root.dataset.showing = chatId ? "conversation" : "chats";
+    parts.nothing.hidden = Boolean(chatId);
+    if (!chatId) conversation.close();
+    list.show(openId);
+    showOpenChat();
+  }
+
+  function showOpenChat() {
+    const chat = chats.byId(openId);
+    if (chat && conversation.chatId === openId) conversation.update(chat);
+    else if (chat) conversation.open(chat, historyOf(openId));
+    else if (!openId || !chats.isLoaded) return;
+    // An old link, or a chat far down the list.
+    else if (chats.hasMore) chats.more().catch(onFailure);
+    else location.hash = "#/";
+  }
+
+  /** Whether it worked. */
+  async function openPerson(person) {
+    try {
+      const chat = await chats.openPrivate(person.username);
+      location.hash = `#/chats/${encodeURIComponent(chat.id)}`;
+      return true;
+    } catch (failure) {
+      onFailure(failure);
+      return false;
+    }
+  }
+
+  function markRead(chatId, messageId) {
+    chats
+      .markRead(chatId, messageId)
+      .then((isNews) => isNews && stream.tell())
+      .catch(onFailure);
+  }
+
+  function showMe(me) {
+    parts["my-name"].textContent = me.display_name;
+    showAvatar(parts["my-avatar"], me.display_name, me.username);
+  }
+
+  function onKey(event) {
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      if (root.dataset.showing === "conversation" && !parts.query.offsetParent) location.hash = "#/";
+      requestAnimationFrame(() => parts.query.select());
+    } else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      event.preventDefault();
+      list.openNeighbour(openId, event.key === "ArrowDown" ? 1 : -1);
+    }
+  }
+
+  function goOn(newToken) {
+    token = newToken;
+    keepAccount(username, token);
+    signInAgain.close();
+    stream.stop();
+    stream = new Stream(username);
+    connect(newToken);
+  }
+
+  /** One's name is written in much of what is loaded: begins anew. */
+  function rename(newUsername) {
+    outbox.close();
+    stream.stop();
+    renameAccount(username, newUsername);
+    location.reload();
+  }
+
+  async function signOut() {
+    const unsent = outbox.entries.length;
+    const question = `${count(unsent, "message is", "messages are")} not sent yet and would be lost.`;
+    if (unsent && !(await ask(question, "Sign out all the same"))) return;
+    leave();
+  }
+
+  function leave() {
+    outbox.close();
+    stream.stop();
+    forgetAccount(username);
+    location.hash = "";
+    location.reload();
+  }
+}
+
+/** The id of the chat that the address names; empty where it names none. */
+function chatInAddress() {
+  try {
+    return decodeURIComponent(location.hash.match(/^#\/chats\/(.+)$/)?.[1] ?? "");
+  } catch {
+    return ""; // mistyped
+  }
+}

@@ -1,0 +1,112 @@
+/** The chats that one is in, as the server lists them, newest activity first. Event: `change`. */
+
+import * as api from "./api.js";
+import { coalesced } from "./dom.js";
+import { isLater } from "./ids.js";
+
+export class Chats extends EventTarget {
+  /** Whether the list has come once. */
+  isLoaded = false;
+
+  #me;
+  #byId = new Map();
+  /** Where the list goes on that the server has; null at its end. */
+  #next = null;
+  /** How far one has read here, by chat: the server's answer may be older than that. */
+  #readHere = new Map();
+
+  constructor(me) {
+    super();
+    this.#me = me;
+  }
+
+  get sorted() {
+    const activity = (chat) => chat.last_message?.sent_at ?? chat.created_at;
+    return [...this.#byId.values()].sort((one, other) => (activity(one) < activity(other) ? 1 : -1));
+  }
+
+  get unreadCount() {
+    return [...this.#byId.values()].reduce((sum, chat) => sum + chat.unread_count, 0);
+  }
+
+  get hasMore() {
+    return this.#next !== null;
+  }
+
+  byId(id) {
+    return this.#byId.get(id);
+  }
+
+  /** Fetches what changed. */
+  refresh = coalesced(async () => {
+    const isFirst = !this.isLoaded;
+    let page = await api.chats();
+    if (isFirst) this.#next = page.next;
+    // All of a page changed: so may have the next.
+    while (this.#merge(page.items) && !isFirst && page.next) page = await api.chats(page.next);
+    this.isLoaded = true;
+    this.#changed();
+  });
+
+  /** Fetches the next chats of a long list. */
+  more = coalesced(async () => {
+    if (this.#next === null) return;
+    const page = await api.chats(this.#next);
+    this.#next = page.next;
+    this.#merge(page.items);
+    this.#changed();
+  });
+
+  /** The private chat with somebody, opened where there is none. */
+  async openPrivate(username) {
+    const chat = await api.openPrivateChat(username);
+    this.#merge([chat]);
+    this.#changed();
+    return chat;
+  }
+
+  /** Takes a message into account before the list is fetched again. */
+  note(message) {
+    const chat = this.#byId.get(message.chat_id);
+    if (!chat || (chat.last_message && !isLater(message.id, chat.last_message.id))) return;
+    chat.last_message = message;
+    this.#changed();
+  }
+
+  /** One has read the chat up to this message. Resolves to whether that was news. */
+  async markRead(chatId, messageId) {
+    const chat = this.#byId.get(chatId);
+    const known = this.#readHere.get(chatId) ?? chat?.read_up_to;
+    if (!chat || (chat.unread_count === 0 && known && !isLater(messageId, known))) return false;
+    this.#readHere.set(chatId, messageId);
+    chat.unread_count = 0;
+    this.#changed();
+    try {
+      await api.markRead(chatId, messageId);
+    } catch (failure) {
+      this.#readHere.delete(chatId); // the next look at the chat tries again
+      throw failure;
+    }
+    return true;
+  }
+
+  /** Whether the last of `items` was news. */
+  #merge(items) {
+    let isNews = false;
+    for (const chat of items) {
+      const known = this.#byId.get(chat.id);
+      isNews = known?.last_message?.id !== chat.last_message?.id;
+      const readHere = this.#readHere.get(chat.id);
+      if (readHere && chat.last_message && !isLater(chat.last_message.id, readHere)) chat.unread_count = 0;
+      if (known?.last_message && chat.last_message && isLater(known.last_message.id, chat.last_message.id)) {
+        chat.last_message = known.last_message; // ours, sent while the answer was on its way
+      }
+      this.#byId.set(chat.id, chat);
+    }
+    return isNews;
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

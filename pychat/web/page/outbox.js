@@ -1,0 +1,135 @@
+/**
+ * What is written and not sent yet. It is in localStorage, one key an entry, so that tabs do not overwrite each
+ * other's and a reload or a day offline loses nothing. An entry goes by its `client_id`, by which the server knows a
+ * repeat: it may be sent again without a thought.
+ *
+ * Events: `change`; `sent` with `{entry, message}` as `detail`.
+ */
+
+import * as api from "./api.js";
+import { coalesced } from "./dom.js";
+import { keyOf } from "./account.js";
+import { newId } from "./ids.js";
+
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+
+export class Outbox extends EventTarget {
+  #username;
+  #prefix;
+  #failures = 0;
+  /** The server asked not to be asked before that. */
+  #notBefore = 0;
+  #timer = 0;
+  #isClosed = false;
+
+  constructor(username) {
+    super();
+    this.#username = username;
+    this.#prefix = keyOf(username, "outbox/");
+    addEventListener("storage", (event) => {
+      if (event.key?.startsWith(this.#prefix)) this.#changed();
+    });
+  }
+
+  /** All entries, oldest first: `{client_id, chat_id, text, written_at, state, why}`, state `waiting` or `failed`. */
+  get entries() {
+    return Object.keys(localStorage)
+      .filter((key) => key.startsWith(this.#prefix))
+      .sort()
+      .map((key) => JSON.parse(localStorage.getItem(key)));
+  }
+
+  entriesOf(chatId) {
+    return this.entries.filter((entry) => entry.chat_id === chatId);
+  }
+
+  /**
+   * Takes a message to send.
+   *
+   * Throws where the browser has no room for it.
+   */
+  add(chatId, text) {
+    const written_at = new Date().toISOString();
+    this.#keep({ client_id: newId(), chat_id: chatId, text, written_at, state: "waiting", why: "" });
+    this.flush();
+  }
+
+  /** Sends a failed one once more. */
+  retry(entry) {
+    this.#keep({ ...entry, state: "waiting", why: "" });
+    this.flush();
+  }
+
+  remove(clientId) {
+    localStorage.removeItem(this.#prefix + clientId);
+    this.#changed();
+  }
+
+  /** Sends what waits, oldest first. Only one tab does so at a time. */
+  flush() {
+    if (Date.now() < this.#notBefore) return; // the timer is set
+    clearTimeout(this.#timer);
+    this.#flush();
+  }
+
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #flush = coalesced(async () => {
+    if (!navigator.locks) return this.#sendAll();
+    return navigator.locks.request(keyOf(this.#username, "outbox"), () => this.#sendAll());
+  });
+
+  async #sendAll() {
+    while (!this.#isClosed) {
+      const entry = this.entries.find(({ state }) => state === "waiting");
+      if (!entry) return;
+      try {
+        const { id, sent_at } = await api.send(entry.chat_id, entry.text, entry.client_id);
+        this.#failures = 0;
+        const { chat_id, text, client_id } = entry;
+        const message = { id, chat_id, sender: this.#username, text, sent_at, client_id };
+        this.dispatchEvent(new CustomEvent("sent", { detail: { entry, message } }));
+        this.remove(client_id);
+      } catch (failure) {
+        if (!(failure instanceof api.Failure)) throw failure;
+        if (!this.#isStillThere(entry)) continue;
+        if (failure.status === 401) return;
+        if (failure.passes) {
+          this.#waitAfter(failure, entry);
+          return;
+        }
+        this.#keep({ ...entry, state: "failed", why: explanation(failure) });
+      }
+    }
+  }
+
+  #waitAfter(failure, entry) {
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS);
+    this.#notBefore = Date.now() + failure.retryAfterSec * 1000;
+    this.#timer = setTimeout(() => this.flush(), Math.max(pause, failure.retryAfterSec * 1000));
+    this.#keep({ ...entry, why: explanation(failure) });
+  }
+
+  /** Another tab, or a fetched history, may have settled it while it was under way. */
+  #isStillThere(entry) {
+    return localStorage.getItem(this.#prefix + entry.client_id) !== null;
+  }
+
+  #keep(entry) {
+    localStorage.setItem(this.#prefix + entry.client_id, JSON.stringify(entry));
+    this.#changed();
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** As much of a failure as outlives a reload. */
+function explanation({ status, code, message, errors }) {
+  return { status, code, message, errors };
+}

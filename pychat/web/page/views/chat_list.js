@@ -1,0 +1,199 @@
+/** The list of chats, and finding people by the beginning of their name. */
+
+import * as api from "../api.js";
+import { copyOf, moveFocus, say, showAvatar } from "../dom.js";
+import { full, shortTime } from "../time.js";
+import { explain } from "../words.js";
+
+/** Typing pauses that long before the server is asked. */
+const TYPING_PAUSE_MS = 150;
+
+export class ChatList {
+  #parts;
+  #me;
+  #chats;
+  #openPerson;
+  #rows = new Map();
+  #openId = "";
+  #people = [];
+  #peopleFailure = "";
+  #asking = new AbortController();
+  #timer = 0;
+
+  constructor(parts, { me, chats, openPerson }) {
+    this.#parts = parts;
+    this.#me = me;
+    this.#chats = chats;
+    this.#openPerson = openPerson;
+    parts.query.addEventListener("input", () => this.#onQuery());
+    parts.query.addEventListener("keydown", (event) => this.#onQueryKey(event));
+    parts.lists.addEventListener("keydown", (event) => this.#onListKey(event));
+    new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#loadMore(), {
+      root: parts.lists,
+      rootMargin: "600px",
+    }).observe(parts.end);
+  }
+
+  get #query() {
+    return this.#parts.query.value.trim().toLowerCase();
+  }
+
+  /** Brings the list up to date; `openId` is the chat that is being looked at. */
+  show(openId) {
+    this.#openId = openId;
+    const parts = this.#parts;
+    const query = this.#query;
+    const shown = this.#chats.sorted.filter((chat) => !query || matches(chat, query));
+    let place = parts.chats.firstElementChild;
+    const kept = new Set();
+    for (const chat of shown) {
+      const row = this.#rowOf(chat);
+      kept.add(row);
+      if (row === place) place = row.nextElementSibling;
+      else parts.chats.insertBefore(row, place);
+    }
+    for (const row of [...parts.chats.children]) if (!kept.has(row)) row.remove();
+    parts["chats-title"].hidden = parts.chats.hidden = shown.length === 0;
+    if (!query) parts["chats-title"].hidden = true;
+    this.#showPeople(query, shown);
+    this.#showNote(query, shown);
+  }
+
+  openNeighbour(openId, step) {
+    const links = this.#links();
+    const at = links.findIndex((link) => link.getAttribute("aria-current"));
+    const target = links[at < 0 ? 0 : at + step];
+    if (target) location.hash = target.hash;
+  }
+
+  #rowOf(chat) {
+    let row = this.#rows.get(chat.id);
+    if (!row) {
+      row = copyOf("row");
+      row.link.href = `#/chats/${encodeURIComponent(chat.id)}`;
+      row.link.addEventListener("click", () => this.#clear());
+      this.#rows.set(chat.id, row);
+    }
+    const isOpen = chat.id === this.#openId;
+    const message = chat.last_message;
+    const time = new Date(message?.sent_at ?? chat.created_at);
+    const state = JSON.stringify([chat.title, message?.id, chat.unread_count, isOpen, shortTime(time)]);
+    if (row.state === state) return row.element;
+    row.state = state;
+    row.title.textContent = chat.title;
+    showAvatar(row.avatar, chat.title, chat.peer?.username ?? chat.id);
+    row.time.textContent = shortTime(time);
+    row.time.dateTime = time.toISOString();
+    row.time.title = full(time);
+    row.preview.textContent = message ? `${message.sender === this.#me ? "You: " : ""}${message.text.slice(0, 200)}` : "Nothing said yet";
+    say(row.badge, chat.unread_count > 0 && (chat.unread_count >= 1000 ? "999+" : String(chat.unread_count)));
+    row.badge.setAttribute("aria-label", `${chat.unread_count} unread`);
+    row.link.toggleAttribute("data-unread", chat.unread_count > 0);
+    if (isOpen) row.link.setAttribute("aria-current", "page");
+    else row.link.removeAttribute("aria-current");
+    return row.element;
+  }
+
+  #showPeople(query, shown) {
+    const known = new Set(shown.map((chat) => chat.peer?.username));
+    const people = query ? this.#people.filter((person) => !known.has(person.username)) : [];
+    this.#parts["people-title"].hidden = this.#parts.people.hidden = people.length === 0;
+    this.#parts.people.replaceChildren(...people.map((person) => this.#personRow(person)));
+  }
+
+  #personRow(person) {
+    const row = copyOf("row");
+    row.link.href = "#/";
+    row.title.textContent = person.display_name;
+    row.preview.textContent = person.username === this.#me ? `@${person.username} (you: a place for notes)` : `@${person.username}`;
+    showAvatar(row.avatar, person.display_name, person.username);
+    row.link.addEventListener("click", async (event) => {
+      event.preventDefault();
+      if (await this.#openPerson(person)) this.#clear();
+    });
+    return row.element;
+  }
+
+  #showNote(query, shown) {
+    const isFruitless = query && shown.length === 0 && this.#parts.people.hidden;
+    let note = "";
+    if (!query && this.#chats.isLoaded && shown.length === 0)
+      note = `No chats yet.\nType the beginning of somebody’s name above to find them, or tell them yours: @${this.#me}`;
+    else if (query && this.#peopleFailure) note = this.#peopleFailure;
+    else if (isFruitless && !this.#asking.isBusy) note = `Nobody’s name begins with “${this.#parts.query.value.trim()}”.`;
+    if (this.#parts.note.textContent !== note) this.#parts.note.textContent = note;
+  }
+
+  #onQuery() {
+    clearTimeout(this.#timer);
+    this.#asking.abort();
+    this.#asking = new AbortController();
+    this.#peopleFailure = "";
+    if (this.#query) {
+      this.#asking.isBusy = true;
+      this.#timer = setTimeout(() => this.#ask(this.#asking), TYPING_PAUSE_MS);
+    } else {
+      this.#people = [];
+    }
+    this.show(this.#openId);
+  }
+
+  async #ask(asking) {
+    try {
+      this.#people = await api.findPeople(this.#query, asking.signal);
+    } catch (failure) {
+      if (asking.signal.aborted) return;
+      if (!(failure instanceof api.Failure)) throw failure;
+      this.#peopleFailure = explain(failure);
+    }
+    asking.isBusy = false;
+    this.show(this.#openId);
+  }
+
+  #clear() {
+    if (this.#parts.query.value === "") return;
+    this.#parts.query.value = "";
+    this.#onQuery();
+  }
+
+  #links() {
+    return [...this.#parts.lists.querySelectorAll("ul:not([hidden]) a")];
+  }
+
+  #onQueryKey(event) {
+    if (event.key === "Escape") {
+      this.#clear();
+    } else if (event.key === "ArrowDown") {
+      event.preventDefault();
+      this.#links()[0]?.focus();
+    } else if (event.key === "Enter") {
+      this.#links()[0]?.click();
+    }
+  }
+
+  #onListKey(event) {
+    const links = this.#links();
+    const isAtTop = event.key === "ArrowUp" && document.activeElement === links[0];
+    if (isAtTop || event.key === "Escape") {
+      event.preventDefault();
+      this.#parts.query.focus();
+    } else {
+      moveFocus(event, links);
+    }
+  }
+
+  #loadMore() {
+    if (!this.#chats.hasMore) return;
+    // Where this fails, the next look at the end of the list tries again.
+    this.#chats.more().catch((failure) => {
+      if (!(failure instanceof api.Failure)) throw failure;
+      this.#parts.note.textContent = explain(failure);
+    });
+  }
+}
+
+/** Whether a word of the title, or the username, begins so. */
+function matches(chat, query) {
+  const title = chat.title.toLowerCase();
+  return title.startsWith(query) || title.includes(` ${query}`) || chat.peer?.username.startsWith(query);
+}

@@ -1,0 +1,128 @@
+/** Fields of forms: their rules, shown while one types, and what is wrong with them. */
+
+import { RULES } from "../rules.js";
+import { explain } from "../words.js";
+
+/**
+ * Prepares a form whose fields stand in elements with `data-field`. `ruled` names those whose rules are shown and
+ * checked, `optional` those of them that may be empty. `submit` gets the values; a Failure that it throws is shown.
+ */
+export function prepareForm(form, { ruled = [], optional = [], submit }) {
+  const fields = [...form.querySelectorAll("[data-field]")].map((element) => fieldOf(element, ruled, optional));
+  const button = form.querySelector("button:not([type])");
+  const notice = form.querySelector('[data-part="failure"]');
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (button.disabled) return;
+    if (notice) notice.hidden = true;
+    const wrong = fields.filter((field) => !field.check());
+    if (wrong.length > 0) {
+      wrong[0].input.focus();
+      return;
+    }
+    button.disabled = true;
+    try {
+      await submit(Object.fromEntries(fields.map((field) => [field.name, field.input.value])));
+    } catch (failure) {
+      if (failure.status === undefined) throw failure;
+      showFailure(failure, fields, notice);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  for (const toggle of form.querySelectorAll(".toggle")) prepareToggle(toggle);
+}
+
+/** At the fields that it names, else above the form. */
+function showFailure(failure, fields, notice) {
+  let isShown = false;
+  for (const [name, reasons] of Object.entries(failure.errors)) {
+    const field = fields.find((candidate) => candidate.name === name || (name === "user" && candidate.name === "username"));
+    if (!field) continue;
+    field.blame(`${reasons.join(". ")}.`);
+    if (!isShown) field.input.focus();
+    isShown = true;
+  }
+  if (isShown) return;
+  if (notice) {
+    notice.textContent = failure.errors.credentials ? "Username and password do not go together. Check both." : explain(failure);
+    notice.hidden = false;
+  } else {
+    fields[0].blame(explain(failure));
+  }
+}
+
+function fieldOf(element, ruled, optional) {
+  const input = element.querySelector("input, textarea");
+  const name = element.dataset.field;
+  const rules = ruled.includes(name) ? RULES[name] : [];
+  const fault = addParagraph(element, "fault", `${input.id}-fault`);
+  const list = rules.length > 0 ? addRules(element, rules, `${input.id}-rules`) : null;
+  input.setAttribute("aria-describedby", [fault.id, list?.id].filter(Boolean).join(" "));
+  const isLeftOut = () => input.value === "" && optional.includes(name);
+
+  const field = {
+    name,
+    input,
+    blame(text) {
+      fault.textContent = text;
+      fault.hidden = !text;
+      if (text) input.setAttribute("aria-invalid", "true");
+      else input.removeAttribute("aria-invalid");
+    },
+    /** Whether all rules hold; shows those that do not. */
+    check() {
+      const broken = isLeftOut() ? [] : rules.filter(([, holds]) => !holds(input.value)).map(([words]) => words);
+      const isMissing = rules.length === 0 && input.value === "";
+      field.mark(true);
+      field.blame(broken.length > 0 ? `Needed: ${broken.join(", ")}.` : isMissing ? "Please fill this in." : "");
+      return broken.length === 0 && !isMissing;
+    },
+    mark(isFinished) {
+      rules.forEach(([, holds], place) => {
+        const isHeld = holds(input.value) && input.value !== "";
+        list.children[place].className = isHeld ? "holds" : isFinished && !isLeftOut() ? "broken" : "";
+      });
+    },
+  };
+  input.addEventListener("input", () => {
+    field.mark(false);
+    field.blame("");
+  });
+  input.addEventListener("focus", () => field.mark(false));
+  input.addEventListener("blur", () => {
+    if (input.value !== "" && rules.some(([, holds]) => !holds(input.value))) field.check();
+  });
+  return field;
+}
+
+function addParagraph(element, className, id) {
+  const paragraph = document.createElement("p");
+  Object.assign(paragraph, { className, id, hidden: true });
+  element.append(paragraph);
+  return paragraph;
+}
+
+function addRules(element, rules, id) {
+  const list = document.createElement("ul");
+  Object.assign(list, { className: "rules", id });
+  list.append(
+    ...rules.map(([words]) => {
+      const item = document.createElement("li");
+      item.textContent = words;
+      return item;
+    }),
+  );
+  element.append(list);
+  return list;
+}
+
+function prepareToggle(toggle) {
+  const input = toggle.previousElementSibling;
+  toggle.addEventListener("click", () => {
+    const isShown = input.type === "password";
+    input.type = isShown ? "text" : "password";
+    toggle.setAttribute("aria-pressed", String(isShown));
+    toggle.textContent = isShown ? "Hide" : "Show";
+  });
+}

@@ -1,0 +1,81 @@
+/** Somebody's profile; one's own can be changed here. */
+
+import * as api from "../api.js";
+import { partsOf, say, showAvatar } from "../dom.js";
+import { explain } from "../words.js";
+import { prepareForm } from "./fields.js";
+
+export class Profile {
+  #dialog = document.getElementById("profile");
+  #parts = partsOf(this.#dialog);
+  #me;
+  #actions;
+
+  /** `rename` gets the new username; `showMe` what others see now. */
+  constructor(me, actions) {
+    this.#me = me;
+    this.#actions = actions;
+    const parts = this.#parts;
+    parts.close.addEventListener("click", () => this.#dialog.close());
+    parts["sign-out"].addEventListener("click", () => actions.signOut());
+    parts["password-owner"].value = me;
+    prepareForm(parts.edit, { ruled: ["display_name", "username", "biography"], optional: ["biography"], submit: (values) => this.#save(values) });
+    prepareForm(parts.password, { ruled: ["password"], submit: (values) => this.#changePassword(values) });
+    prepareForm(parts.delete, { submit: (values) => this.#delete(values) });
+  }
+
+  /** Opens the dialog; bound, so that it can be handed on. */
+  show = async (username) => {
+    const parts = this.#parts;
+    const isMe = username === this.#me;
+    this.#fill({ username, display_name: username, biography: "" });
+    parts.own.hidden = true;
+    say(parts.notice, "");
+    this.#dialog.showModal();
+    try {
+      const user = await api.profile(username);
+      this.#fill(user);
+      parts.own.hidden = !isMe;
+      for (const name of ["display_name", "username", "biography"]) parts.edit.elements[name].value = user[name];
+    } catch (failure) {
+      if (!(failure instanceof api.Failure)) throw failure;
+      this.#say(failure.status === 404 ? "This account has been deleted." : explain(failure), true);
+    }
+  };
+
+  #fill(user) {
+    this.#parts.title.textContent = user.display_name;
+    this.#parts.username.textContent = `@${user.username}`;
+    say(this.#parts.biography, user.username === this.#me ? "" : user.biography);
+    showAvatar(this.#parts.avatar, user.display_name, user.username);
+  }
+
+  #say(text, isBad = false) {
+    this.#parts.notice.classList.toggle("bad", isBad);
+    say(this.#parts.notice, text);
+  }
+
+  async #save({ display_name, username, biography }) {
+    const { username: nameNow } = await api.changeProfile(this.#me, { display_name, username, biography });
+    if (nameNow !== this.#me) return this.#actions.rename(nameNow);
+    const user = await api.profile(this.#me);
+    this.#fill(user);
+    this.#actions.showMe(user);
+    return this.#say("Saved.");
+  }
+
+  async #changePassword({ password }) {
+    await api.changeProfile(this.#me, { password });
+    this.#actions.goOn(await api.signIn(this.#me, password));
+    this.#parts.password.reset();
+    this.#say("Your password is changed.");
+  }
+
+  async #delete({ confirmation }) {
+    if (confirmation.trim().toLowerCase() !== this.#me) {
+      throw new api.Failure(400, { errors: { confirmation: ["That is not your username"] } });
+    }
+    await api.deleteAccount(this.#me);
+    this.#actions.leave();
+  }
+}
