@@ -14,7 +14,9 @@ RUN python3 -m venv /build \
     && /build/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt maturin
 COPY Cargo.toml Cargo.lock pyproject.toml README.md LICENSE ./
 COPY rust rust
+# Cargo wants to see all that its manifest names, built or not.
 COPY benches benches
+COPY loadtest/driver loadtest/driver
 COPY pychat pychat
 RUN /build/bin/maturin build --release --locked --out /wheels --interpreter python3
 

@@ -36,8 +36,8 @@ async def upgrade_cluster(data_dir: Path, tell: Tell) -> Path | None:
     kept = data_dir / f"postgres-{major}"
     try:
         source_url = await old.start()
-        shutil.rmtree(workplace, ignore_errors=True)
         try:
+            # A cluster that an interrupted upgrade has left there is emptied first, as any restore's target is.
             await copy(source_url, await new.start(), data_dir, SERVER_MAJOR, tell)
         finally:
             await new.stop()

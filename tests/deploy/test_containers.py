@@ -1,8 +1,11 @@
 """Dockerfile and docker-compose.yml, as far as they can be judged without an engine."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,7 @@ def test_every_image_is_pinned(compose: dict[str, Any], dockerfile: list[str]) -
     images += [line.split()[1] for line in dockerfile if line.startswith("FROM")]
     assert len(images) == len(SERVICES) + 2
     assert [image for image in images if not PINNED.fullmatch(image)] == []
+    assert compose["services"]["chat"]["image"] == f"pychat:{version('pychat')}"
 
 
 def test_every_service_may_do_little(compose: dict[str, Any], dockerfile: list[str]) -> None:
@@ -120,6 +124,22 @@ def test_the_image_runs_as_nobody_in_particular_and_gets_what_it_needs(dockerfil
             for source in sources:
                 assert (ROOT / source).exists(), source
                 assert any(kept.startswith(f"!{source}") for kept in ignored), source
+
+
+def test_cargo_finds_in_the_image_what_its_manifest_names(dockerfile: list[str], tmp_path: Path) -> None:
+    first_stage = dockerfile[: [line.startswith("FROM") for line in dockerfile].index(True, 1)]
+    for line in first_stage:
+        if line.startswith("COPY"):
+            *sources, target = line.split()[1:]
+            for source in sources:
+                if (ROOT / source).is_dir():
+                    shutil.copytree(ROOT / source, tmp_path / target)
+                else:
+                    shutil.copy(ROOT / source, tmp_path / target)
+    path = f"{os.environ['PATH']}:{Path.home()}/.cargo/bin"
+    command = ["cargo", "metadata", "--no-deps", "--offline", "--format-version=1"]
+    ran = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 @through_the_edge

@@ -1,6 +1,7 @@
 """configs/nginx.conf in front of a server that the test plays itself: what is passed on, how soon, and for how long."""
 
 import queue
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,9 +10,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from ruamel.yaml import YAML
 
 from tests.support.expect import expect_error
-from tests.support.nginx import Nginx, nginx_before
+from tests.support.nginx import CONFIGS, Nginx, nginx_before
 from tests.support.ports import free_port
 from tests.support.wire import Wire
 
@@ -160,3 +162,17 @@ def test_a_server_that_is_down_is_a_503(folder: Path) -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert answer.headers["retry-after"] == "1"
         assert answer.json()["status"] == 503
+
+
+def test_the_containers_health_check_tells_a_healthy_nginx(nginx: Nginx) -> None:
+    compose = YAML(typ="safe").load(CONFIGS.parent / "docker-compose.yml")
+    kind, *command = compose["services"]["nginx"]["healthcheck"]["test"]
+    assert kind == "CMD"
+
+    def check(url: str) -> int:
+        here = [word.replace("127.0.0.1/80", url.removeprefix("http://").replace(":", "/")) for word in command]
+        assert here != command
+        return subprocess.run(here, capture_output=True, check=False).returncode
+
+    assert check(nginx.url) == 0
+    assert check(f"http://127.0.0.1:{free_port()}") != 0

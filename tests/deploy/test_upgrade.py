@@ -63,7 +63,10 @@ async def test_the_data_moves_to_the_newer_postgres(workspace: Path, major: int)
     assert (await run("backup", str(workspace / f"{data_dir.name}.dump")))[0] == 0
 
     # The remains of an upgrade that was interrupted early.
-    (data_dir / "upgrade" / "postgres").mkdir(parents=True)
+    interrupted = EmbeddedPostgres(data_dir / "upgrade")
+    async with connected(await interrupted.start()) as database:
+        await migrate(database)
+    await interrupted.stop()
     exit_code, output = await run("upgrade")
     assert exit_code == 0, output
     kept = data_dir / f"postgres-{major}"

@@ -27,12 +27,15 @@ class Nginx:
 
 
 @contextmanager
-def nginx_before(upstream: str, folder: Path, changes: Mapping[str, str] | None = None) -> Iterator[Nginx]:
+def nginx_before(
+    upstream: str, folder: Path, changes: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None
+) -> Iterator[Nginx]:
     """Runs nginx in front of the server at `upstream`, an URL.
 
     nginx.conf is taken as it is. In the two files for what differs from place to place the addresses and the log's
     path are replaced, nginx's temporary files are put into `folder`, and the default of proxy_read_timeout, 60 s, is
-    made 1 s, so that a test sees in time what would be cut off. `changes` are further replacements, in nginx.conf.
+    made 1 s, so that a test sees in time what would be cut off. `changes` are further replacements, in nginx.conf, and
+    `files` take the place of the two.
     """
     folder.mkdir()
     (folder / "nginx.d").mkdir()
@@ -51,7 +54,7 @@ def nginx_before(upstream: str, folder: Path, changes: Mapping[str, str] | None 
         ),
     }
     for name in ("nginx.conf", "nginx.d/http.conf", "nginx.d/server.conf"):
-        text = (CONFIGS / name).read_text()
+        text = (files or {}).get(name) or (CONFIGS / name).read_text()
         for old, new in ((changes or {}) if name == "nginx.conf" else here).items():
             text = text.replace(old, new)
         (folder / name).write_text(text)
@@ -82,6 +85,6 @@ def nginx_before(upstream: str, folder: Path, changes: Mapping[str, str] | None 
 def _accepts(url: str, process: "subprocess.Popen[bytes]") -> bool:
     assert process.poll() is None, f"nginx ended with {process.returncode}"
     try:
-        return httpx.get(f"{url}/service", trust_env=False).status_code == 404
+        return httpx.get(f"{url}/service", trust_env=False).status_code in (404, 308)
     except httpx.TransportError:
         return False
