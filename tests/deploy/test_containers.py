@@ -127,8 +127,8 @@ def test_the_image_runs_as_nobody_in_particular_and_gets_what_it_needs(dockerfil
 
 
 def test_cargo_finds_in_the_image_what_its_manifest_names(dockerfile: list[str], tmp_path: Path) -> None:
-    first_stage = dockerfile[: [line.startswith("FROM") for line in dockerfile].index(True, 1)]
-    for line in first_stage:
+    _, second = [number for number, line in enumerate(dockerfile) if line.startswith("FROM")]
+    for line in dockerfile[:second]:
         if line.startswith("COPY"):
             *sources, target = line.split()[1:]
             for source in sources:
