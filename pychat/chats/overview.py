@@ -36,7 +36,8 @@ _MINE = """
     SELECT chats.id, number, kind, role, read_up_to, chats.created_at, newest.id AS last_id,
         CASE WHEN pair_low = $1 THEN pair_high ELSE pair_low END AS peer_id,
         COALESCE(newest.id, (extract(epoch FROM chats.created_at) * 1000000)::bigint) AS activity
-    FROM chat_members AS member JOIN chats ON chats.id = member.chat_id
+    FROM chat_members AS member
+    JOIN LATERAL (SELECT * FROM chats WHERE chats.id = member.chat_id LIMIT 1) AS chats ON true
     LEFT JOIN LATERAL (SELECT id FROM messages WHERE chat = number ORDER BY id DESC LIMIT 1) AS newest ON true
     WHERE member.user_id = $1
 """
@@ -47,7 +48,7 @@ PAGE = _CHATS.format(
 )
 ONE = _CHATS.format(chats=f"{_MINE} AND member.chat_id = $2")
 
-_MOVE_MARK = """
+MOVE_MARK = """
     UPDATE chat_members AS member SET read_up_to = mark
     FROM chats, LATERAL (
         SELECT LEAST(id, $3) AS mark FROM messages WHERE chat = chats.number ORDER BY messages.id DESC LIMIT 1
@@ -55,7 +56,7 @@ _MOVE_MARK = """
     WHERE chats.id = $1 AND member.chat_id = chats.id AND user_id = $2 AND read_up_to < mark
     RETURNING read_up_to
 """
-_MARK = "SELECT read_up_to FROM chat_members WHERE chat_id = $1 AND user_id = $2"
+MARK = "SELECT read_up_to FROM chat_members WHERE chat_id = $1 AND user_id = $2"
 
 
 async def page(database: Database, user_id: int, activity: int, number: int, limit: int) -> list[Record]:
@@ -71,7 +72,7 @@ async def one(database: Database, user_id: int, chat_id: str) -> Record | None:
 async def move_read_mark(database: Database, chat_id: str, user_id: int, message_id: int) -> int | None:
     """Moves the mark forward to `message_id`, at most to the last message; where it then is (0: nothing read), `None`
     where the user is not in that chat."""
-    mark: int | None = await database.fetchval(_MOVE_MARK, chat_id, user_id, message_id)
+    mark: int | None = await database.fetchval(MOVE_MARK, chat_id, user_id, message_id)
     if mark is None:
-        mark = await database.fetchval(_MARK, chat_id, user_id)
+        mark = await database.fetchval(MARK, chat_id, user_id)
     return mark

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from pychat.database.pool import Database
 
-_BEYOND = "\U0010ffff" * 51
+BEYOND = "\U0010ffff" * 51
 """Behind a beginning, this is behind every name that begins so: display names have 50 characters."""
 
 BY_USERNAME = """
@@ -48,13 +48,13 @@ async def find(
     found: list[Record] = []
     if after is None or after.lower_name is None:
         username = after.username if after else ""
-        found = await database.fetch(BY_USERNAME, beginning, _BEYOND, username, limit + 1)
+        found = await database.fetch(BY_USERNAME, beginning, BEYOND, username, limit + 1)
         if len(found) > limit:
             del found[limit:]
             return found, Position(found[-1]["username"])
         after = Position("", "")
     # Enough to fill the page whoever of them is on it already, and to see whether more come.
-    rows = await database.fetch(BY_DISPLAY_NAME, beginning, _BEYOND, after.lower_name, after.username, limit + 1)
+    rows = await database.fetch(BY_DISPLAY_NAME, beginning, BEYOND, after.lower_name, after.username, limit + 1)
     for row in rows:
         if len(found) == limit:
             return found, after

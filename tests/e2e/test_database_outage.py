@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.client import Person, Session, new_name
-from tests.support.expect import expect_error
+from tests.support.expect import expect_error, expect_problem
 from tests.support.postgres import Postgres
 from tests.support.server import Options, Server, running
 from tests.support.wait import wait_until
@@ -31,6 +31,9 @@ def server(server_options: Callable[..., Options], database: Postgres) -> Iterat
     config = {"POLLING_CONFIG": {"polling_time_sec": 1}, "SEND_LIMITER_CONFIG": {"is_enabled": False}}
     with running(server_options(config, PYCHAT_DATABASE__URL=database.new_database())) as started:
         yield started
+
+
+UNKNOWN_CHAT = "pc:00000000-0000-0000-0000-000000000000"
 
 
 class Traffic:
@@ -121,6 +124,16 @@ def during_the_outage(server: Server, alice: Person, bob: Person, unloaded_chat:
     expect_error(alice.send_to("nobody-known-so-far", "Hello"), 503)
     expect_error(alice.send("pc:unknown-so-far", "Hello"), 503)
     expect_error(alice.send(unloaded_chat, "Hello"), 503)
+
+    for method, path, body in [
+        ("POST", "/v2/chats", {"type": "private", "username": bob.username}),
+        ("GET", "/v2/chats", None),
+        ("GET", f"/v2/chats/{UNKNOWN_CHAT}/messages", None),
+        ("PUT", f"/v2/chats/{UNKNOWN_CHAT}/read", {"message_id": "1"}),
+        ("GET", "/v2/users?query=a", None),
+        ("GET", f"/v2/users/{bob.username}", None),
+    ]:
+        expect_problem(alice.request(method, path, json=body), "database_unavailable")
 
     # What the server knows already needs no database.
     session = alice.session()

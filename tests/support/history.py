@@ -10,6 +10,7 @@ from tests.support.server import Server
 # Two partitions, so that pages reach over a border; both end before there was a pychat to make its own.
 BORDER = 5 * 10**14
 END = 10**15
+_PARTITIONS = [("messages_19700101", 0, BORDER), ("messages_19851105", BORDER, END)]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Line:
 def write_history(server: Server, chat_id: str, lines: Sequence[Line]) -> None:
     """Puts messages into a chat; their ids are below `END`."""
     url = server.database_url
-    execute(url, f"CREATE TABLE IF NOT EXISTS messages_1 PARTITION OF messages FOR VALUES FROM (0) TO ({BORDER})")
-    execute(url, f"CREATE TABLE IF NOT EXISTS messages_2 PARTITION OF messages FOR VALUES FROM ({BORDER}) TO ({END})")
+    for name, begin, end in _PARTITIONS:
+        execute(url, f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF messages FOR VALUES FROM ({begin}) TO ({end})")
     execute(
         url,
         """

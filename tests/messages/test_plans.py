@@ -1,0 +1,125 @@
+"""How Postgres finds what the routes of version 2 ask for: by an index, reading no table, however wrong it guesses.
+
+A table with many rows in several partitions, analyzed; each statement with the plan for its arguments and the one for
+all arguments, which Postgres may choose after a few runs.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from pychat.chats import overview
+from pychat.database.migrate import migrate
+from pychat.database.pool import Database
+from pychat.messages import store
+from pychat.messages.rules import HIGHEST_ID
+from pychat.users import search
+from tests.support.postgres import Postgres, connected
+
+PARTITIONS = 8
+WIDTH = 10_000
+"""Ids a partition has, every one of them used."""
+
+USERS = 20_000
+CHATS = 100
+"""Of the first user; everybody else has one or two."""
+
+TALKATIVE = 200
+"""Chats that have messages."""
+
+ROWS = [
+    f"""
+    INSERT INTO users (username, display_name, password_hash)
+    SELECT 'u' || n, 'Name ' || n, '' FROM generate_series(1, {USERS}) n
+    """,
+    f"""
+    INSERT INTO chats (id, kind, pair_low, pair_high)
+    SELECT 'pc:' || n, 'private', CASE WHEN n <= {CHATS} THEN 1 ELSE n END, n FROM generate_series(1, {USERS}) n
+    """,
+    """
+    INSERT INTO chat_members (chat_id, user_id, role)
+    SELECT id, pair_low, 'writer' FROM chats UNION SELECT id, pair_high, 'writer' FROM chats
+    """,
+    *[
+        f"CREATE TABLE messages_{n} PARTITION OF messages FOR VALUES FROM ({n * WIDTH}) TO ({(n + 1) * WIDTH})"
+        for n in range(PARTITIONS)
+    ],
+    f"""
+    INSERT INTO messages
+    SELECT n, 1 + n % {TALKATIVE}, 1 + n % 2, 'Hello' FROM generate_series(1, {PARTITIONS * WIDTH - 1}) n
+    """,
+    "INSERT INTO message_claims (sender, client_id, message_id, chat) SELECT sender, id::text, id, chat FROM messages",
+]
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Postgres) -> str:
+    return postgres.new_database()
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    async with connected(url) as opened:
+        if await migrate(opened):
+            for statement in ROWS:
+                await opened.execute(statement)
+            await opened.execute("VACUUM ANALYZE")
+        yield opened
+
+
+STATEMENTS: dict[str, tuple[str, list[object]]] = {
+    "newest": (store.BEFORE, ["pc:100", 1, HIGHEST_ID, 51]),
+    "before": (store.BEFORE, ["pc:100", 1, 3 * WIDTH, 51]),
+    "after": (store.AFTER, ["pc:100", 1, 3 * WIDTH, 51]),
+    "chats": (overview.PAGE, [1, HIGHEST_ID, HIGHEST_ID, 51]),
+    "chat": (overview.ONE, [1, "pc:100"]),
+    "move mark": (overview.MOVE_MARK, ["pc:100", 1, 5]),
+    "mark": (overview.MARK, ["pc:100", 1]),
+    "username": (search.BY_USERNAME, ["u1", search.BEYOND, "u15", 21]),
+    "display name": (search.BY_DISPLAY_NAME, ["name 1", search.BEYOND, "name 15", "u15", 21]),
+}
+
+
+async def plan_of(database: Database, mode: str, name: str) -> dict[str, Any]:
+    """The plan as it was carried out."""
+    sql, args = STATEMENTS[name]
+    async with database.transaction() as connection:
+        await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        # By the name of a prepared statement, for the plan of an EXPLAIN with arguments is always made for these.
+        await connection.execute(f"PREPARE explained AS {sql}")
+        literals = ", ".join(f"'{argument}'" for argument in args)
+        explained = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained ({literals})")
+        await connection.execute("DEALLOCATE explained")
+    plan: dict[str, Any] = json.loads(explained)[0]["Plan"]
+    return plan
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_rows_are_found_by_an_index(database: Database, mode: str, name: str) -> None:
+    plan = await plan_of(database, mode, name)
+    for node in nodes(plan):
+        assert node["Node Type"] != "Seq Scan", node
+    # Of the tens of thousands; the list of chats looks at the last message of each, and at the unread ones of a page.
+    touched = sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan) if "Relation Name" in node)
+    assert touched < (40_000 if name == "chats" else 1_000), touched
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+async def test_a_page_ends_in_the_partitions_that_hold_it(database: Database, mode: str) -> None:
+    for name, expected in [("newest", {7, 6}), ("before", {2, 1}), ("after", {3, 4})]:
+        plan = await plan_of(database, mode, name)
+        read = {
+            int(node["Relation Name"].removeprefix("messages_"))
+            for node in nodes(plan)
+            if str(node.get("Relation Name", "")).startswith("messages_") and node["Actual Loops"]
+        }
+        assert read <= expected, (name, read)
