@@ -102,6 +102,8 @@ def fill(url: str, which: str) -> None:
         TEXT,
     )
     execute(url, "VACUUM ANALYZE")
+    # Else the fill would be written out during the measurement.
+    execute(url, "CHECKPOINT")
 
 
 def latencies(server: Server, reader: Person, half: Person) -> dict[str, float]:
