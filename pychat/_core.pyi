@@ -178,6 +178,10 @@ class Core:
         Raises:
             IndexError: there is no such shard.
         """
+    @staticmethod
+    def release_memory() -> None:
+        """Gives the system back what the allocator keeps of freed memory. Releases the GIL; takes some milliseconds for
+        100 MB, during which threads that allocate may wait."""
     def reset(self) -> None:
         """Closes every session and forgets what everybody has sent, for tests. Releases
         the GIL."""

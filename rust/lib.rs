@@ -4,6 +4,7 @@
 pub mod api;
 pub mod edge;
 pub mod hub;
+mod memory;
 mod python;
 pub mod structures;
 mod sync;

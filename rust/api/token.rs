@@ -3,6 +3,9 @@
 //! What it accepts, PyJWT accepts too (`tests/core/test_tokens.py` holds them together), and it is the stricter of the two:
 //! exactly the header and claims that pychat issues, each of its exact type, base64 without padding, no leeway.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
@@ -84,6 +87,45 @@ struct Claims {
 /// Tokens remembered as well signed: one each for 65,536 users, about 30 MB. Others are decoded each time.
 const REMEMBERED: usize = 1 << 16;
 
+/// And no longer than this: pychat's own are shorter.
+const LONGEST_REMEMBERED: usize = 384;
+
+/// A remembered token's text. It lies within the cache and not in a block of its own: blocks that stay for hours among
+/// those of sessions would keep the sessions' memory from being given back when they have gone.
+struct Text {
+    length: usize,
+    bytes: [u8; LONGEST_REMEMBERED],
+}
+
+impl Text {
+    /// `None` where it is too long.
+    fn new(token: &str) -> Option<Self> {
+        let mut bytes = [0; LONGEST_REMEMBERED];
+        bytes.get_mut(..token.len())?.copy_from_slice(token.as_bytes());
+        Some(Self { length: token.len(), bytes })
+    }
+}
+
+impl Borrow<[u8]> for Text {
+    fn borrow(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrow::<[u8]>::borrow(self).hash(state);
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        Borrow::<[u8]>::borrow(self) == Borrow::<[u8]>::borrow(other)
+    }
+}
+
+impl Eq for Text {}
+
 /// A well-signed token's content; whether it is good now is asked each time.
 #[derive(Clone, Copy)]
 struct Signed {
@@ -95,7 +137,7 @@ struct Signed {
 pub struct Verifier {
     key: DecodingKey,
     /// By the whole token, signature included, so that nothing unsigned can be found in it.
-    seen: Cache<Box<str>, Signed>,
+    seen: Cache<Text, Signed>,
 }
 
 impl Verifier {
@@ -118,11 +160,13 @@ impl Verifier {
         if token.len() > LONGEST_TOKEN {
             return Err(TokenError::Invalid);
         }
-        let signed = match self.seen.get(token) {
+        let signed = match self.seen.get(token.as_bytes()) {
             Some(signed) => signed,
             None => {
                 let signed = self.decode(token)?;
-                self.seen.insert(token.into(), signed);
+                if let Some(text) = Text::new(token) {
+                    self.seen.insert(text, signed);
+                }
                 signed
             }
         };
