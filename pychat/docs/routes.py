@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from pychat.docs.openapi import describe
 
@@ -35,7 +36,7 @@ def show_page() -> Response[bytes]:
 
 
 @get("/docs/assets/{name:str}", sync_to_thread=False)
-def show_asset(name: str) -> Response[bytes]:
+def show_asset(name: FromPath[str]) -> Response[bytes]:
     """One of the page's own files."""
     if name not in ASSETS:
         raise NotFoundException

@@ -4,6 +4,7 @@ import asyncio
 from types import NoneType
 
 from litestar import Response, get, post, put
+from litestar.params import FromPath
 
 from pychat.docs.doc import Doc
 from pychat.errors import Refused
@@ -105,7 +106,7 @@ async def list_tasks(request: AnyRequest) -> TasksAnswer:
         )
     },
 )
-async def run_task(request: AnyRequest, name: str) -> TaskAnswer:
+async def run_task(request: AnyRequest, name: FromPath[str]) -> TaskAnswer:
     """Runs a background task now, without pauses, and answers when it is done."""
     rules.require_operator(request)
     task = services_of(request.scope).tasks.get(name)

@@ -168,3 +168,40 @@ impl RouteCounts {
         Self { route, statuses, duration_us }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_by_route_method_and_status() {
+        let requests = Requests::new(false);
+        let id = HeaderValue::from_static("1");
+        requests.answered(Hot::Send, 202, Duration::from_micros(60), &id);
+        requests.answered(Hot::Send, 429, Duration::from_micros(40), &id);
+        // The application serves the same route where there is no edge.
+        requests.count("POST", "/v1/messages/send", 202, Duration::from_secs(100));
+        requests.count("GET", "/ping", 200, Duration::ZERO);
+        let counts = requests.counts();
+        let of = |template: &str| counts.iter().find(|counts| counts.route.template == template).expect("it is there");
+        assert_eq!(of("/ping").statuses, [(200, 1)]);
+        let sends = of("/v1/messages/send");
+        assert_eq!(sends.statuses, [(202, 2), (429, 1)]);
+        assert_eq!((sends.duration_us.counts[0], sends.duration_us.counts[1]), (1, 1));
+        assert_eq!(sends.duration_us.counts.last(), Some(&1));
+        assert_eq!(sends.duration_us.sum, 100_000_100);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_into_the_log_is_counted() {
+        let requests = Requests::new(true);
+        for number in 0..MAX_LINES + 5 {
+            let id = HeaderValue::from(number);
+            requests.answered(Hot::Start, 200, Duration::ZERO, &id);
+        }
+        let (lines, lost) = requests.next_lines().await;
+        assert_eq!((lines.len(), lost), (LINES_AT_A_TIME, 5));
+        assert_eq!(lines[3].request_id, "3");
+        assert_eq!(requests.next_lines().await.1, 0);
+    }
+}

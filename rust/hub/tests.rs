@@ -215,3 +215,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_census_counts_what_there_is() {
+    let hub = Hub::default();
+    for user in [1, 1, 1, 2] {
+        hub.open(user, 0).unwrap();
+    }
+    send(&hub, 1, SHORT);
+    let census = |name| hub.census().into_iter().find(|metric| metric.name == name).expect("it is there").value;
+    assert_eq!(census("chat_sessions_per_user_hist").counts, [1, 0, 1, 0, 0, 0]);
+    let queues = census("chat_sessions_queue_size_hist");
+    assert_eq!((queues.counts.iter().sum::<u64>(), queues.sum), (4, 3));
+    let shards = census("chat_mailbox_shards_size_hist");
+    assert_eq!((shards.counts.iter().sum::<u64>(), shards.sum), (SHARDS as u64, 2));
+}
+
+#[test]
+fn a_reset_leaves_nobody() {
+    let hub = Hub::default();
+    let limiter = hub.settings().limiter;
+    let session = hub.open(1, 0).unwrap();
+    while hub.limiter.take(1, 0, &limiter).is_ok() {}
+    hub.reset(0);
+    assert_eq!((hub.online(), hub.limiter.bucket_count(), hub.stats.sessions_opened.get()), (0, 0, 0));
+    assert_eq!(hub.read(1, &session.id(), 0).unwrap_err(), ReadError::Gone);
+    assert_eq!(hub.limiter.take(1, 0, &limiter), Ok(()));
+}
