@@ -116,4 +116,4 @@ async def _background_tasks(app: Litestar, loop_lag: LoopLag) -> AsyncIterator[N
 def _report_failure(task: asyncio.Task[None]) -> None:
     """A task that nobody awaits would end in silence."""
     if not task.cancelled():
-        log.critical("a background task ended", task=task.get_name(), exc_info=task.exception())
+        log.critical("a background task ended; restart the server", task=task.get_name(), exc_info=task.exception())

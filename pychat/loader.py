@@ -31,7 +31,7 @@ async def run_loader(core: Core, database: Database) -> None:
         try:
             batch = await core.next_load()
         except Exception as failure:
-            log.error("the directory gives no batch to load", exc_info=failure)
+            log.error("nothing can be loaded; trying again, restart the server if this goes on", exc_info=failure)
             await asyncio.sleep(RETRY_SEC)
             continue
         try:
@@ -39,7 +39,7 @@ async def run_loader(core: Core, database: Database) -> None:
         except DatabaseUnavailable:
             batch.fail()
         except Exception as failure:
-            log.error("loading failed", exc_info=failure)
+            log.error("users and chats were not loaded; who needed them got 503", exc_info=failure)
             batch.fail()
 
 

@@ -182,7 +182,10 @@ class Database:
         reason = _one_line(error)
         if not self._is_away:
             self._is_away = True
-            log.warning("the database does not answer; requests that need it get 503 until it is back", reason=reason)
+            log.warning(
+                "the database does not answer; requests that need it get 503 until it is back; its own log says more",
+                reason=reason,
+            )
         return reason
 
 
