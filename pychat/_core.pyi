@@ -25,9 +25,22 @@ __all__ = [
     "Requests",
     "ShardedMap",
     "__version__",
+    "open_files",
+    "release_memory",
 ]
 
 __version__: str
+
+def release_memory() -> None:
+    """Gives the system back what the allocator keeps of freed memory. Releases the GIL; takes some milliseconds for
+    100 MB, during which threads that allocate may wait."""
+
+def open_files() -> int:
+    """How many files the process has open, connections included. Counts them with the GIL released.
+
+    Raises:
+        OSError: there is no `/proc`.
+    """
 
 class ApiError(Exception):
     """A request refused by the core; the error table turns it into the HTTP answer as it stands."""
@@ -178,10 +191,6 @@ class Core:
         Raises:
             IndexError: there is no such shard.
         """
-    @staticmethod
-    def release_memory() -> None:
-        """Gives the system back what the allocator keeps of freed memory. Releases the GIL; takes some milliseconds for
-        100 MB, during which threads that allocate may wait."""
     def reset(self) -> None:
         """Closes every session and forgets what everybody has sent, for tests. Releases
         the GIL."""

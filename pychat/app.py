@@ -8,7 +8,6 @@ from functools import partial
 import structlog
 from litestar import Litestar
 from litestar.datastructures import State
-from prometheus_client import ProcessCollector
 
 from pychat._core import Core, Requests
 from pychat.chats import routes as chats
@@ -25,6 +24,7 @@ from pychat.monitor import routes as monitor
 from pychat.monitor import sources
 from pychat.monitor.loop_lag import LoopLag
 from pychat.monitor.metrics import Metrics
+from pychat.monitor.process import process_metrics
 from pychat.monitor.watching import log_edge_requests
 from pychat.services import Services
 from pychat.settings import Settings
@@ -61,7 +61,7 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
         partial(sources.task_metrics, tasks),
         loop_lag.metrics,
         sources.build_info,
-        ProcessCollector(registry=None).collect,
+        process_metrics,
     )
     services = Services(settings, signing_key, database, core, current, Passwords(), tasks, requests, metrics)
     parts = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor]

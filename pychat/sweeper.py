@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from pychat._core import Core
+from pychat._core import Core, release_memory
 from pychat.dynconf.schemas import GcTask
 from pychat.tasks import Task
 
@@ -45,7 +45,7 @@ async def sweep(core: Core, pause_sec: Callable[[], float] = lambda: 0) -> None:
         # The pause spreads the closing; where none was, it would only make the next round late.
         await asyncio.sleep(pause_sec() if closed else 0)
     if total >= WORTH_RELEASING:
-        await asyncio.to_thread(core.release_memory)
+        await asyncio.to_thread(release_memory)
 
 
 async def _wait_for_turn(config: Callable[[], GcTask]) -> None:

@@ -48,7 +48,7 @@ def edge_metrics(edge: Edge) -> Iterable[Metric]:
     """The native front."""
     refusals = CounterMetricFamily(
         "pychat_edge_refusals",
-        "Connections and requests that were turned away before a route was asked.",
+        "Connections and requests that were turned away, by reason.",
         labels=["reason"],
     )
     for reason, count in edge.refusals().items():

@@ -172,11 +172,6 @@ impl Core {
         Ok(py.detach(|| hub.sweep(shard, self.api.clock.now())))
     }
 
-    #[staticmethod]
-    fn release_memory(py: Python<'_>) {
-        py.detach(crate::memory::release);
-    }
-
     fn reset(&self, py: Python<'_>) {
         py.detach(|| self.api.hub.reset(self.api.clock.now()));
     }

@@ -5,6 +5,7 @@ mod awaitable;
 mod core;
 mod edge;
 mod load;
+mod process;
 mod reply;
 mod requests;
 mod structures;
@@ -15,6 +16,8 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("ApiError", module.py().get_type::<reply::ApiError>())?;
+    module.add_function(wrap_pyfunction!(process::open_files, module)?)?;
+    module.add_function(wrap_pyfunction!(process::release_memory, module)?)?;
     module.add_class::<core::Core>()?;
     module.add_class::<core::Identity>()?;
     module.add_class::<edge::Edge>()?;

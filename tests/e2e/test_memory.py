@@ -3,11 +3,11 @@
 import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from benches.process import resident_bytes
 from tests.conftest import QUICK_POLLS, Launch
 from tests.support.door import through_the_edge
 from tests.support.metrics import Scrape
@@ -39,8 +39,7 @@ def server(launch: Launch) -> Iterator[Server]:
 
 
 def resident_mb(server: Server) -> float:
-    [line] = [line for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) / 1024
+    return resident_bytes(server.pid) / (1 << 20)
 
 
 def ask(server: Server, requests: Sequence[bytes], status: int) -> None:

@@ -4,9 +4,11 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from benches.process import resident_bytes
 from tests.conftest import QUICK_POLLS, Launch
 from tests.support.client import Api, Person
 from tests.support.door import EDGE, Door
@@ -320,6 +322,22 @@ def test_the_edge_is_counted(server: Server, door: Door) -> None:
         assert scrape.value("pychat_edge_open_connections") >= 1
         for reason in ("too_many_connections", "too_many_of_address", "too_slow", "malformed", "upstream_unavailable"):
             assert ("pychat_edge_refusals_total", frozenset({("reason", reason)})) in scrape.samples
+
+
+def test_the_process_is_measured(server: Server) -> None:
+    scrape = Scrape.of(server)
+    folder = Path(f"/proc/{server.pid}")
+    files = sum(1 for _ in (folder / "fd").iterdir())
+    # Connections come and go.
+    assert abs(scrape.value("process_open_fds") - files) < 20
+    assert scrape.value("process_max_fds") > files
+    assert scrape.value("process_start_time_seconds") == pytest.approx(folder.stat().st_ctime, abs=60)
+    assert scrape.value("process_resident_memory_bytes") == pytest.approx(resident_bytes(server.pid), rel=0.2)
+    assert 0 < scrape.value("process_cpu_seconds_total") < 3600
+
+
+def test_a_process_starts_once(server: Server) -> None:
+    assert len({Scrape.of(server).value("process_start_time_seconds") for _ in range(5)}) == 1
 
 
 # What promtool would name otherwise ("seconds"), and the contract has frozen.

@@ -1,0 +1,15 @@
+//! Functions of the module that are about the whole process.
+
+use pyo3::prelude::*;
+
+use crate::process;
+
+#[pyfunction]
+pub fn release_memory(py: Python<'_>) {
+    py.detach(process::release_memory);
+}
+
+#[pyfunction]
+pub fn open_files(py: Python<'_>) -> PyResult<usize> {
+    Ok(py.detach(process::open_files)?)
+}
