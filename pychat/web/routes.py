@@ -4,6 +4,7 @@ from functools import cache
 
 from litestar import HttpMethod, Response, route
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from pychat.requests import AnyRequest
 from pychat.web.files import Page, PageFile, read_page
@@ -37,7 +38,7 @@ def show_chat(request: AnyRequest) -> Response[bytes]:
 
 
 @route("/page/{version:str}/{name:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD], sync_to_thread=False)
-def show_file(request: AnyRequest, version: str, name: str) -> Response[bytes]:
+def show_file(request: AnyRequest, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """One of the page's files."""
     file = page().files.get(name.removeprefix("/"))
     if version != page().version or file is None:
