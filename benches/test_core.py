@@ -11,7 +11,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pychat._core import Core, Reply
-from pychat.dynconf.schemas import DynamicConfig, parse_dynamic_config
+from pychat.dynconf.schemas import DynamicConfig, Polling, Queue, SendLimiter
 from pychat.users import tokens
 
 OPERATIONS = 500
@@ -19,12 +19,10 @@ ROUNDS = 100
 KEY = b"k" * 32
 SENDER, READER, CHAT = 1, 2, "0f8fad5b-d9cb-469f-a165-70867728950e"
 BODY = json.dumps({"message": {"chat_id": CHAT, "payload": "Hello there, how are you?"}}).encode()
-CONFIG: DynamicConfig = parse_dynamic_config(
-    {
-        "SEND_LIMITER_CONFIG": {"is_enabled": False},
-        "POLLING_CONFIG": {"max_size": 1},
-        "QUEUE_CONFIG": {"max_queue_size": OPERATIONS},
-    }
+CONFIG = DynamicConfig(
+    send_limiter=SendLimiter(is_enabled=False),
+    polling=Polling(max_size=1),
+    queue=Queue(max_queue_size=OPERATIONS),
 )
 
 

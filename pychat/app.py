@@ -14,8 +14,10 @@ from pychat.chats import routes as chats
 from pychat.chats import routes_v2 as chats_v2
 from pychat.database.pool import Database
 from pychat.docs.routes import docs_handlers
+from pychat.dynconf import routes as dynconf
 from pychat.dynconf.current import CurrentConfig
 from pychat.dynconf.schemas import DynamicConfig, GcTask
+from pychat.dynconf.sources import source_of
 from pychat.errors import add_common_headers, answer_exception
 from pychat.loader import run_loader
 from pychat.messages import routes as messages
@@ -63,8 +65,19 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
         sources.build_info,
         process_metrics,
     )
-    services = Services(settings, signing_key, database, core, current, Passwords(), tasks, requests, metrics)
-    parts = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor]
+    services = Services(
+        settings=settings,
+        database=database,
+        config_source=source_of(settings, database, current),
+        signing_key=signing_key,
+        core=core,
+        dynamic_config=current,
+        passwords=Passwords(),
+        tasks=tasks,
+        requests=requests,
+        metrics=metrics,
+    )
+    parts = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor, dynconf]
     handlers = [handler for part in parts for handler in part.handlers]
     return Litestar(
         [*handlers, *docs_handlers(handlers), *web.handlers],
@@ -89,11 +102,14 @@ def _tasks(settings: Settings, core: Core) -> dict[str, Task]:
 async def _background_tasks(app: Litestar, loop_lag: LoopLag) -> AsyncIterator[None]:
     services: Services = app.state.services
     core = services.core
+    # Before the first request.
+    await services.config_source.refresh()
 
     def gc_config() -> GcTask:
         return services.dynamic_config.value.gc_task
 
     tasks = [
+        asyncio.create_task(services.config_source.run(), name="dynamic-config"),
         asyncio.create_task(run_loader(core, services.database), name="loader"),
         asyncio.create_task(run_sweeper(core, gc_config, services.tasks[GC_TASK]), name="sweeper"),
         asyncio.create_task(loop_lag.measure(), name="loop lag"),

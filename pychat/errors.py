@@ -24,6 +24,9 @@ CHALLENGE = {"www-authenticate": "Bearer"}
 
 PROBLEM = "application/problem+json"
 
+BRIEF = ("/configs/", "/admin/")
+"""Paths of the dynamic-config service, whose errors have `code` and `message` alone."""
+
 CODES = {
     "not_json": 400,
     "validation_failed": 400,
@@ -77,6 +80,13 @@ class ErrorBody(msgspec.Struct):
     code: str
     message: str
     details: ErrorDetails
+
+
+class BriefErrorBody(msgspec.Struct):
+    """The body of every error of the dynamic-config service."""
+
+    code: str
+    message: str
 
 
 class Problem(msgspec.Struct):
@@ -147,12 +157,14 @@ def _refusal(
 ) -> Response[bytes]:
     status, message, errors = refused.status, refused.message, refused.errors
     retry_after = RETRY_SEC if status == 503 else None
+    body: ErrorBody | BriefErrorBody | Problem
     if _is_version_2(request):
-        body: ErrorBody | Problem = Problem(
-            status, HTTPStatus(status).phrase, message, refused.code, errors or msgspec.UNSET
-        )
+        body = Problem(status, HTTPStatus(status).phrase, message, refused.code, errors or msgspec.UNSET)
         return _response(status, msgspec.json.encode(body), PROBLEM, headers, retry_after)
-    body = ErrorBody(str(status), message, ErrorDetails(errors or message))
+    if request.scope["path"].startswith(BRIEF):
+        body = BriefErrorBody(str(status), message)
+    else:
+        body = ErrorBody(str(status), message, ErrorDetails(errors or message))
     return _response(status, msgspec.json.encode(body), "application/json", headers, retry_after)
 
 

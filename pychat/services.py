@@ -8,6 +8,7 @@ from litestar.types import Scope
 from pychat._core import Core, Identity, Requests
 from pychat.database.pool import Database
 from pychat.dynconf.current import CurrentConfig
+from pychat.dynconf.sources import ConfigSource
 from pychat.monitor.metrics import Metrics
 from pychat.requests import authorization
 from pychat.settings import Settings
@@ -15,19 +16,34 @@ from pychat.tasks import Task
 from pychat.users.passwords import Passwords
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The parts that `create_app` puts together; handlers take them from `app.state.services`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigServices:
+    """What the dynamic-config service needs, beside a chat server or alone."""
 
     settings: Settings
-    signing_key: bytes
     database: Database
+    config_source: ConfigSource | None
+    """Where the chat server here has its own config from, if there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services(ConfigServices):
+    """The parts that `create_app` puts together; handlers take them from `app.state.services`."""
+
+    config_source: ConfigSource
+    signing_key: bytes
     core: Core
     dynamic_config: CurrentConfig
     passwords: Passwords
     tasks: Mapping[str, Task]
     requests: Requests
     metrics: Metrics
+
+
+def config_services_of(scope: Scope) -> ConfigServices:
+    """The services of the application that this request belongs to, which may be the dynamic-config service alone."""
+    services: ConfigServices = scope["litestar_app"].state.services
+    return services
 
 
 def services_of(scope: Scope) -> Services:

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -61,6 +62,9 @@ class Testing(Struct, frozen=True):
 
 class DynamicConfig(Struct, frozen=True):
     fallback: Path | None = None
+    url: str = ""
+    service: Annotated[str, Meta(min_length=1, max_length=200)] = "pychat"
+    listen: str = "127.0.0.1:8083"
 
 
 class Settings(Struct, frozen=True):
@@ -223,7 +227,12 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     def refuse(key: str, expected: str) -> None:
         raise SettingsError(f"{sources.get(key, 'default')}: {key}: expected {expected}")
 
-    for key, listen in (("http.listen", settings.http.listen), ("monitor.listen", settings.monitor.listen)):
+    listens = {
+        "http.listen": settings.http.listen,
+        "monitor.listen": settings.monitor.listen,
+        "dynamic_config.listen": settings.dynamic_config.listen,
+    }
+    for key, listen in listens.items():
         try:
             parse_listen(listen)
         except ValueError:
@@ -236,5 +245,16 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     if not settings.edge.enabled and not is_loopback(settings.http.listen):
         # Without the edge the operators' routes are on this port as well.
         refuse("http.listen", "a loopback address, such as 127.0.0.1:8080, while edge.enabled is false")
-    if not is_loopback(settings.monitor.listen) and not settings.monitor.admin_token:
-        refuse("monitor.listen", "a loopback address, or a monitor.admin_token")
+    for key in ("monitor.listen", "dynamic_config.listen"):
+        if not is_loopback(listens[key]) and not settings.monitor.admin_token:
+            refuse(key, "a loopback address, or a monitor.admin_token")
+    if settings.dynamic_config.url and not _is_http_url(settings.dynamic_config.url):
+        refuse("dynamic_config.url", "a URL such as http://127.0.0.1:8083")
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is none
+        return False

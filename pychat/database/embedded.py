@@ -35,7 +35,7 @@ PORT = 5432  # of the socket's name alone; no TCP port is opened
 UPGRADE = "upgrade"  # the folder in which `pychat upgrade` makes the new cluster
 OWN_NAMES = (
     *("lock", "postgres", "postgres.log", "postgres.new", "postgres-*", "run", "server-*", UPGRADE),
-    *("signing.key", ".signing.key.*"),
+    *("signing.key", ".signing.key.*", "dynamic_config.cache.*"),
 )
 LONGEST_SOCKET_PATH = 103  # bytes; Linux takes 107, others less
 STARTED_WITHIN_SEC = 300  # recovery after a crash reads up to max_wal_size of log

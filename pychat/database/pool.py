@@ -1,7 +1,7 @@
 """The way to Postgres: a pool of connections that says `DatabaseUnavailable` for every failure that is not the
 query's own, and works again by itself once the server is back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -132,6 +132,33 @@ class Database:
         async with self._connection() as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def listening(
+        self, channel: str, wake: Callable[[], None]
+    ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """A connection beside the pool that calls `wake` at each notification of `channel`, and when it is lost."""
+        try:
+            connection = await asyncpg.connect(
+                self._dsn,
+                timeout=COMMAND_TIMEOUT_SEC,
+                command_timeout=COMMAND_TIMEOUT_SEC,
+                server_settings={"application_name": "pychat"},
+            )
+        except _CONNECT_TROUBLE as error:
+            raise DatabaseUnavailable(_one_line(error)) from error
+        try:
+            connection.add_termination_listener(lambda _: wake())
+            await connection.add_listener(channel, lambda *_: wake())
+            yield connection
+        except _SERVER_TROUBLE as error:
+            raise DatabaseUnavailable(_one_line(error)) from error
+        except pg.InterfaceError as error:
+            if connection.is_closed():
+                raise DatabaseUnavailable(_one_line(error)) from error
+            raise
+        finally:
+            connection.terminate()
+
     async def ready(self) -> bool:
         """Whether the server answers a trivial query within a second."""
         try:
@@ -189,10 +216,10 @@ class Database:
         return reason
 
 
-def without_secrets(dsn: str) -> str:
-    """The URL of a database as it may be shown: no password, no options."""
+def without_secrets(url: str) -> str:
+    """A URL as it may be shown: no password, no options."""
     try:
-        parts = urlsplit(dsn)
+        parts = urlsplit(url)
         user = f"{parts.username}@" if parts.username else ""
         return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
     except ValueError:

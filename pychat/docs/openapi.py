@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from pychat._core import __version__
 from pychat.docs.doc import Doc
-from pychat.errors import CODES, PROBLEM, ErrorBody, Problem
+from pychat.errors import BRIEF, CODES, PROBLEM, BriefErrorBody, ErrorBody, Problem
 from pychat.requests import MAX_BODY_BYTES, MAX_V2_BODY_BYTES
 
 Json = dict[str, Any]
@@ -28,7 +28,7 @@ def describe(handlers: Sequence[HTTPRouteHandler]) -> Json:
     """
     documented: list[tuple[HTTPRouteHandler, Doc]] = [(handler, handler.opt["doc"]) for handler in handlers]
     types = {body for _, doc in documented for body in (*doc.answers.values(), *doc.bodies) if body is not None}
-    ordered = sorted({*types, ErrorBody, Problem}, key=lambda body: body.__name__)
+    ordered = sorted({*types, ErrorBody, BriefErrorBody, Problem}, key=lambda body: body.__name__)
     schemas, components = msgspec.json.schema_components(ordered, ref_template=_REF_TEMPLATE)
     schema_of = dict(zip(ordered, schemas, strict=True))
     paths: Json = {}
@@ -60,7 +60,8 @@ def _operation(handler: HTTPRouteHandler, path: str, doc: Doc, schema_of: dict[A
         if body is not None:
             responses[str(status)]["content"] = _json(schema_of[body])
     is_version_2 = path.startswith("/v2/")
-    error = {PROBLEM: {"schema": schema_of[Problem]}} if is_version_2 else _json(schema_of[ErrorBody])
+    brief_or_not = BriefErrorBody if path.startswith(BRIEF) else ErrorBody
+    error = {PROBLEM: {"schema": schema_of[Problem]}} if is_version_2 else _json(schema_of[brief_or_not])
     for status, reason in _problems(doc) if is_version_2 else _errors(doc):
         responses[str(status)] = {"description": reason, "content": error}
         if status in (429, 503):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 
 import structlog
+from msgspec import Raw
 
 from pychat._core import Core
 from pychat.dynconf.schemas import DynamicConfig, merge
@@ -45,9 +46,14 @@ class CurrentConfig:
         """How many invalid values were met and ignored; one that stays where it is counts once."""
         return self._invalid_total
 
-    def take(self, values: Mapping[str, object], source: str) -> None:
-        """Puts in force, from the next request on, all that `source` holds by now: `{key: {field: value}}`. Where a
-        value is invalid, the last good one stays."""
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """The keys whose value is invalid and ignored now, each with the reason."""
+        return self._refused
+
+    def take(self, values: Mapping[str, Raw], source: str, age_sec: float = 0.0) -> None:
+        """Puts in force, from the next request on, all that `source` holds by now, or held `age_sec` ago: `{key:
+        {field: value}}`. Where a value is invalid, the last good one stays."""
         value, refused = merge(values, absent=self._fallback, invalid=self._value)
         for key, reason in refused.items():
             if self._refused.get(key) != reason:
@@ -59,4 +65,4 @@ class CurrentConfig:
             self._value = value
             log.info("the dynamic config has changed", source=source)
         self._source = source
-        self._heard_at = time.monotonic()
+        self._heard_at = time.monotonic() - age_sec

@@ -1,7 +1,9 @@
 """The dynamic config that holds from the start: a JSON file, or the defaults."""
 
-import json
 from pathlib import Path
+
+import msgspec
+from msgspec import Raw
 
 from pychat.dynconf.schemas import DynamicConfig, DynamicConfigError, parse_dynamic_config
 
@@ -15,13 +17,12 @@ def load_fallback(file: Path | None) -> DynamicConfig:
     if file is None:
         return DynamicConfig()
     try:
-        values = json.loads(file.read_bytes())
-        if not isinstance(values, dict):
-            raise DynamicConfigError("expected an object of config keys")
-        return parse_dynamic_config(values)
+        return parse_dynamic_config(msgspec.json.decode(file.read_bytes(), type=dict[str, Raw]))
     except OSError as error:
         raise DynamicConfigError(f"{file}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except msgspec.ValidationError:
+        raise DynamicConfigError(f"{file}: expected an object of config keys") from None
+    except (msgspec.DecodeError, RecursionError) as error:
         raise DynamicConfigError(f"{file}: not JSON: {error}") from None
     except DynamicConfigError as error:
         raise DynamicConfigError(f"{file}: {error}") from None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Raw, Struct, field
 
 if TYPE_CHECKING:
     from pychat._core import Core
@@ -81,27 +81,35 @@ class DynamicConfig(Struct, frozen=True):
 
 _FIELDS = {info.encode_name: info for info in msgspec.structs.fields(DynamicConfig)}
 
-KEYS = (*_FIELDS, *MISSPELLED.values())
-"""Every name that a value of ours may stand under."""
+KEYS = {name: info.type for name, info in _FIELDS.items()}
+KEYS |= {misspelled: KEYS[correct] for correct, misspelled in MISSPELLED.items()}
+"""Every name that a value of ours may stand under, and what it then is."""
 
 
-def parse_value(key: str, value: object) -> Struct:
+def parse_value(key: str, value: Raw) -> Struct:
     """What `value` means under `key`, one of `KEYS`.
 
     Raises:
         DynamicConfigError: it is invalid.
     """
-    info = next(info for name, info in _FIELDS.items() if key in (name, MISSPELLED.get(name)))
     try:
-        parsed: Struct = msgspec.convert(value, info.type)
+        parsed: Struct = msgspec.json.decode(value, type=KEYS[key])
     except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$")
-        raise DynamicConfigError(f"{key}{path.rstrip('`')}: {what[:1].lower()}{what[1:]}") from None
+        raise DynamicConfigError(told(error, key)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise DynamicConfigError(f"{key}: not JSON that can be read: {error}") from None
     return parsed
 
 
+def told(error: msgspec.ValidationError, what: str = "") -> str:
+    """What is wrong, as `key.field: expected ...`; `what` was being read."""
+    reason, _, path = str(error).partition(" - at `$")
+    where = f"{what}{path.rstrip('`')}".lstrip(".")
+    return f"{where}: {reason[:1].lower()}{reason[1:]}" if where else reason
+
+
 def merge(
-    values: Mapping[str, object], *, absent: DynamicConfig, invalid: DynamicConfig
+    values: Mapping[str, Raw], *, absent: DynamicConfig, invalid: DynamicConfig
 ) -> tuple[DynamicConfig, dict[str, str]]:
     """The snapshot that `{key: {field: value}}` describes, and the keys with an invalid value, each with the reason.
 
@@ -122,7 +130,7 @@ def merge(
     return DynamicConfig(**chosen), refused  # type: ignore[arg-type] # each by its field's own type
 
 
-def parse_dynamic_config(values: Mapping[str, object]) -> DynamicConfig:
+def parse_dynamic_config(values: Mapping[str, Raw]) -> DynamicConfig:
     """The snapshot that `{key: {field: value}}` describes.
 
     Raises:

@@ -10,13 +10,14 @@ from pychat.chats import routes as chats
 from pychat.chats import routes_v2 as chats_v2
 from pychat.docs.openapi import describe
 from pychat.docs.routes import ASSETS, ONLY_OURS
+from pychat.dynconf import routes as dynconf
 from pychat.messages import routes as messages
 from pychat.messages import routes_v2 as messages_v2
 from pychat.monitor import routes as monitor
 from pychat.users import routes as users
 from pychat.users import routes_v2 as users_v2
 
-PARTS = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor]
+PARTS = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor, dynconf]
 HANDLERS: list[HTTPRouteHandler] = [handler for part in PARTS for handler in part.handlers]
 
 

@@ -55,6 +55,16 @@ def test_the_operators_routes_are_not_public(server: Server, spelling: str, name
                 assert wire.answer(method).status == 404, (method, lies)
 
 
+@pytest.mark.parametrize(
+    "path", ["configs/values", "admin/v1/configs", "admin/v1/configs/delete", "%61dmin/v1/configs"]
+)
+def test_the_dynamic_config_service_is_not_public(server: Server, path: str) -> None:
+    with Wire(server.url) as wire:
+        for method in METHODS:
+            wire.request(method, f"/{path}", [JSON], b'{"configs": {"A": 1}, "ids": ["A"], "service": "x"}')
+            assert wire.answer(method).status == 404, method
+
+
 def test_they_are_on_the_operators_listener(server: Server) -> None:
     with Wire(server.monitor_url) as wire:
         assert wire.ask("GET", "/service/live").json == {"status": "live"}

@@ -1,0 +1,33 @@
+"""What the dynamic-config service and its clients say to each other. A value is any JSON, kept as the text that it
+came in."""
+
+from datetime import datetime
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+DEFAULT_SERVICE = "__default__"
+"""Whose values hold for every service that has none of its own."""
+
+
+class ValuesBody(Struct):
+    ids: list[str] | None = None
+    updated_since: str | None = None
+    service: str | None = None
+
+
+class ValuesAnswer(Struct):
+    """`removed` comes with `updated_since` alone."""
+
+    configs: dict[str, Raw]
+    updated_at: datetime
+    removed: list[str] | UnsetType = UNSET
+
+
+class ConfigsBody(Struct):
+    configs: dict[str, Raw] | None = None
+    service: str | None = None
+
+
+class DeletionBody(Struct):
+    ids: list[str] | None = None
+    service: str | None = None

@@ -1,0 +1,112 @@
+"""Follows the configs of a config service elsewhere: its changes every few seconds, everything every minute. The last
+good copy is kept in a file, for a start while that service is down."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import msgspec
+import structlog
+from msgspec import Raw
+
+from pychat.dynconf.client import ConfigClient, ConfigServiceError
+from pychat.dynconf.current import CurrentConfig
+from pychat.dynconf.schemas import KEYS
+
+log = structlog.get_logger("pychat.dynconf")
+
+CHANGES_EVERY_SEC = 5.0
+EVERYTHING_EVERY_SEC = 60.0
+
+CACHE = "dynamic_config.cache.json"
+"""In the data folder; of the same form as the fallback."""
+
+
+class ServiceSource:
+    """Puts in force what the config service of `client` says of `service`."""
+
+    def __init__(self, client: ConfigClient, service: str, cache: Path, current: CurrentConfig) -> None:
+        self._client = client
+        self._service = service
+        self._cache = cache
+        self._current = current
+        self._values: dict[str, Raw] = {}
+        self._updated_at: str | None = None
+        self._everything_at = 0.0
+        self._is_away = False
+        self._asking = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Puts in force what the service says now. While it is away, what is in force stays; the cached copy where that
+        is the fallback."""
+        async with self._asking:
+            try:
+                await self._ask()
+            except ConfigServiceError as error:
+                if not self._is_away:
+                    self._is_away = True
+                    log.warning("the config service is away; the last good dynamic config stays", reason=str(error))
+                if self._current.source == "fallback":
+                    await self._take_cached()
+            else:
+                if self._is_away:
+                    self._is_away = False
+                    log.info("the config service answers again")
+
+    async def run(self) -> None:
+        """Follows until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(CHANGES_EVERY_SEC)
+                try:
+                    await self.refresh()
+                except Exception as failure:
+                    log.error("following the dynamic config failed", exc_info=failure)
+        finally:
+            await self._client.close()
+
+    async def _ask(self) -> None:
+        is_whole = self._updated_at is None or time.monotonic() >= self._everything_at + EVERYTHING_EVERY_SEC
+        answer = await self._client.values(self._service, list(KEYS), None if is_whole else self._updated_at)
+        values = {} if is_whole else {name: self._values[name] for name in self._values.keys() - answer.removed}
+        self._values = values | answer.configs
+        self._updated_at = answer.updated_at
+        self._current.take(self._values, "service")
+        if is_whole:
+            self._everything_at = time.monotonic()
+        if (is_whole or answer.configs or answer.removed) and not self._current.refused:
+            try:
+                await asyncio.to_thread(write_cache, self._cache, self._values)
+            except OSError as error:
+                log.warning("the dynamic config cannot be cached", file=str(self._cache), reason=error.strerror)
+
+    async def _take_cached(self) -> None:
+        try:
+            values, age_sec = await asyncio.to_thread(read_cache, self._cache)
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.DecodeError, RecursionError) as error:
+            log.warning("the cached dynamic config cannot be read", file=str(self._cache), reason=str(error))
+            return
+        self._current.take(values, "cache", age_sec)
+
+
+def read_cache(file: Path) -> tuple[dict[str, Raw], float]:
+    """What the service said last, and how many seconds ago.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        msgspec.DecodeError, RecursionError: it holds something else.
+    """
+    values = msgspec.json.decode(file.read_bytes(), type=dict[str, Raw])
+    return values, max(0.0, time.time() - file.stat().st_mtime)
+
+
+def write_cache(file: Path, values: dict[str, Raw]) -> None:
+    """Replaces the file whole, so that a start never reads half of one."""
+    # As the signing key's folder: others may pass through, not look.
+    file.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(values), indent=4))
+    draft.replace(file)
