@@ -51,9 +51,9 @@ def free_addresses(settings: Settings) -> Addresses:
     Raises:
         ListenError: one is in use, or not of this machine.
     """
-    public = _free_address("http.listen", settings.http.listen)
+    public = free_address("http.listen", settings.http.listen)
     return Addresses(
-        public, _free_address("monitor.listen", settings.monitor.listen) if settings.edge.enabled else public
+        public, free_address("monitor.listen", settings.monitor.listen) if settings.edge.enabled else public
     )
 
 
@@ -67,17 +67,20 @@ async def listening(app: Litestar, settings: Settings, addresses: Addresses) -> 
     """
     if not settings.edge.enabled:
         host, port = parse_listen(addresses.public)
-        async with _application(app, settings, app, address=host, port=port) as application:
-            yield application
+        async with application(_served(app, app), settings, address=host, port=port) as served:
+            try:
+                yield served
+            finally:
+                app.state.services.core.stop()
         return
     # Made for its owner alone: whoever reaches the socket is believed to be the edge.
     with tempfile.TemporaryDirectory(prefix="pychat-") as folder:
         upstream = Path(folder) / "application.sock"
         async with (
-            _application(app, settings, hiding_operators_routes(app), uds=upstream) as application,
+            application(_served(app, hiding_operators_routes(app)), settings, uds=upstream) as served,
             _edge(app.state.services, addresses, upstream),
         ):
-            yield application
+            yield served
 
 
 @asynccontextmanager
@@ -120,13 +123,16 @@ async def _beat(edge: Edge) -> None:
         await asyncio.sleep(BEAT_EVERY_SEC)
 
 
+def _served(app: Litestar, inner: ASGIApp) -> ASGIApp:
+    """What requests go through before `inner`, which is `app` or wraps it."""
+    return watching_requests(taking_unread_bodies(inner), app)
+
+
 @asynccontextmanager
-async def _application(
-    app: Litestar, settings: Settings, served: ASGIApp, **where: Any
-) -> AsyncIterator["asyncio.Task[None]"]:
-    """Granian with `served`, which is `app` or wraps it, at the address or Unix socket of `where`."""
+async def application(app: ASGIApp, settings: Settings, **where: Any) -> AsyncIterator["asyncio.Task[None]"]:
+    """Granian with `app` at the address or Unix socket of `where`; what it yields is as for `listening`."""
     server = Server(
-        watching_requests(taking_unread_bodies(served), app),
+        app,
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         websockets=False,
@@ -136,25 +142,24 @@ async def _application(
         log_enabled=False,
         **where,
     )
-    application = asyncio.create_task(server.serve(), name="application")
+    served = asyncio.create_task(server.serve(), name="application")
     try:
-        await _wait_until_accepting(where, application)
-        yield application
+        await _wait_until_accepting(where, served)
+        yield served
     finally:
-        app.state.services.core.stop()
         server.stop()  # type: ignore[no-untyped-call] # Granian's, without types
         # Open connections keep Granian from ending.
-        await asyncio.wait([application], timeout=DRAIN_SEC)
-        if not application.done():
+        await asyncio.wait([served], timeout=DRAIN_SEC)
+        if not served.done():
             asyncio.get_running_loop().set_exception_handler(_report_unless_late)
-            application.cancel()
+            served.cancel()
 
 
-async def _wait_until_accepting(where: dict[str, Any], application: "asyncio.Task[None]") -> None:
+async def _wait_until_accepting(where: dict[str, Any], served: "asyncio.Task[None]") -> None:
     deadline = time.monotonic() + LISTENING_WITHIN_SEC
     while True:
-        if application.done():
-            raise ListenError(f"cannot listen: {application.exception()}")
+        if served.done():
+            raise ListenError(f"cannot listen: {served.exception()}")
         try:
             if "uds" in where:
                 _, writer = await asyncio.open_unix_connection(where["uds"])
@@ -175,9 +180,15 @@ def _report_unless_late(loop: asyncio.AbstractEventLoop, context: dict[str, Any]
         loop.default_exception_handler(context)
 
 
-def _free_address(key: str, listen: str) -> str:
-    """Both Granian and the edge share their port with whoever else wants to (SO_REUSEPORT), so that a second server
-    would go unnoticed."""
+def free_address(key: str, listen: str) -> str:
+    """`listen`, the value of the setting `key`, as `host:port` that is known to be free; a free port for port 0.
+
+    Both Granian and the edge share their port with whoever else wants to (SO_REUSEPORT), so that a second server
+    would go unnoticed.
+
+    Raises:
+        ListenError
+    """
     host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from pychat.app import create_app
@@ -31,12 +31,20 @@ START_ERRORS = (
 )
 
 
+Work = Callable[[Settings, EmbeddedPostgres | None], Awaitable[None]]
+
+
 async def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; a second one ends the process at once. Returns the exit code."""
+    return await until_stopped(settings, _serve)
+
+
+async def until_stopped(settings: Settings, work: Work) -> int:
+    """Does `work`, with the embedded server it may have to start, until a signal as for `serve`."""
     postgres = None if settings.database.url else EmbeddedPostgres(settings.database.data_dir)
     stopping = _stop_on_signals(postgres)
     try:
-        await _serve(settings, postgres)
+        await work(settings, postgres)
     except asyncio.CancelledError:
         if not stopping.is_set():
             raise

@@ -172,12 +172,13 @@ def _state(stat: Path) -> str:
     return stat.read_text().rpartition(")")[2].split()[0]
 
 
-def start_process(log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Starts `pychat serve`, its output going to `log`; the caller's own PYCHAT_* variables are kept from it."""
+def start_process(log: Path, environment: Mapping[str, str], *command: str) -> subprocess.Popen[bytes]:
+    """Starts `pychat serve`, or another command, its output going to `log`; the caller's own PYCHAT_* variables are
+    kept from it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYCHAT_")}
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "pychat", "serve"],
+            [sys.executable, "-m", "pychat", *(command or ("serve",))],
             env={**inherited, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
