@@ -12,6 +12,9 @@ import uvloop
 from pychat.cli_options import config_option, load
 from pychat.database.commands import backup, restore, upgrade
 from pychat.database.pool import without_secrets
+from pychat.dynconf.commands import dynconf
+from pychat.dynconf.report import report
+from pychat.dynconf.schemas import DynamicConfigError
 from pychat.logs import configure_logs
 from pychat.settings import Settings
 
@@ -55,13 +58,25 @@ def serve(file: Path | None) -> None:
 @main.command()
 @config_option
 def config(file: Path | None) -> None:
-    """Show the settings in force, and where each is from. Secrets are masked."""
+    """Show the settings in force, and where each is from. Secrets are masked.
+
+    Then the dynamic config: as the config service that a server with these settings follows has it, or as such a server
+    would start with while that does not answer.
+    """
     loaded = load(file)
     rows = []
     for section, keys in msgspec.to_builtins(loaded.settings, enc_hook=str).items():
         rows += [(f"{section}.{name}", value) for name, value in keys.items()]
     for key, value in sorted(rows):
         click.echo(f"{key:<26} {_shown(key, value):<40} {loaded.sources[key]}")
+    try:
+        heading, dynamic = asyncio.run(report(loaded.settings))
+    except DynamicConfigError as error:
+        click.echo(f"pychat: {error}", err=True)
+        sys.exit(1)
+    click.echo(f"\n{heading}")
+    for key, value, source in dynamic:
+        click.echo(f"{key:<40} {_shown(key, value):<26} {source}")
 
 
 @main.command()
@@ -96,12 +111,13 @@ async def _migrate(settings: Settings) -> int:
 main.add_command(backup)
 main.add_command(restore)
 main.add_command(upgrade)
+main.add_command(dynconf)
 
 
 def _shown(key: str, value: object) -> str:
     if key in SECRETS and value:
         return "********"
-    if key == "database.url" and value:
+    if key in ("database.url", "dynamic_config.url") and value:
         return without_secrets(str(value))
     if isinstance(value, bool):
         return str(value).lower()

@@ -29,7 +29,8 @@ def test_config_shows_every_key_with_its_source_and_masks_secrets() -> None:
         PYCHAT_DATABASE__URL="postgresql://pychat:geheim@db.example/chat",
     )
     assert result.exit_code == 0
-    rows = {row.split()[0]: row.split()[1:] for row in result.output.splitlines()}
+    settings, _, _ = result.output.partition("\n\n")
+    rows = {row.split()[0]: row.split()[1:] for row in settings.splitlines()}
     fields = [(name, field) for name, section in SECTIONS.items() for field in section.__struct_fields__]
     assert set(rows) == {f"{section}.{field}" for section, field in fields}
     assert rows["http.listen"] == ["127.0.0.1:8080", "default"]
@@ -47,8 +48,8 @@ def test_config_reads_the_file_of_the_environment(tmp_path: Path) -> None:
 
 
 def test_a_wrong_setting_is_one_line() -> None:
-    for command in ("serve", "config", "migrate"):
-        result = run(command, PYCHAT_HTTP__PORT="80")
+    for command in ("serve", "config", "migrate", "dynconf serve", "dynconf list"):
+        result = run(*command.split(), PYCHAT_HTTP__PORT="80")
         assert result.exit_code == 1
         keys = "listen, max_connections, max_connections_per_address, trusted_proxies"
         expected = f"pychat: PYCHAT_HTTP__PORT: unknown key http.port; expected http.{{{keys}}}\n"
@@ -71,7 +72,11 @@ def test_migrate_without_a_database_is_one_line() -> None:
     assert "geheim" not in result.output
 
 
-@pytest.mark.parametrize("command", ["serve", "config", "migrate"])
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "config", "migrate", *(f"dynconf {name}" for name in ("serve", "list", "get", "set", "delete"))],
+)
 def test_the_help_helps(command: str) -> None:
-    assert command in run("--help").output
-    assert "--config FILE" in run(command, "--help").output
+    *group, name = command.split()
+    assert name in run(*group, "--help").output
+    assert "--config FILE" in run(*group, name, "--help").output
