@@ -1,6 +1,8 @@
 """The Postgres that servers under test are pointed at: one server, one database for each of them."""
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -21,6 +23,7 @@ class Postgres:
     """A Postgres server that can be stopped and started, for tests that have no event loop of their own."""
 
     def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
         self._server = EmbeddedPostgres(data_dir)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -37,6 +40,11 @@ class Postgres:
 
     def stop(self) -> None:
         self._run(self._server.stop())
+
+    def kill(self) -> None:
+        """Ends the server as a crash does (SIGKILL); it is started again by itself."""
+        pid = (self._data_dir / "postgres" / "postmaster.pid").read_text().split()[0]
+        os.kill(int(pid), signal.SIGKILL)
 
     def close(self) -> None:
         """Stops the server for good."""
