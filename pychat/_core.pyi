@@ -186,7 +186,7 @@ class Core:
     def shard_count(self) -> int: ...
     def sweep(self, shard: int) -> int:
         """Closes the idle sessions of one shard and removes empty mailboxes and idle limiters; returns how many
-        sessions it closed. Releases the GIL.
+        sessions it closed. With the last shard's, frees what all of them removed, a little at a time. Releases the GIL.
 
         Raises:
             IndexError: there is no such shard.

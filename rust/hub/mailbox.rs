@@ -1,4 +1,16 @@
 //! A user's open sessions.
+//!
+//! # Invariants
+//!
+//! - A session is put in under the lock of the mailbox's shard, and the mailbox is removed under it when it `is_empty`: so
+//!   none is put into a mailbox that is gone.
+//! - Whoever closes sessions sees to it that they leave: with the mailbox, or, where another is open, by `forget`. Until
+//!   then they refuse what is sent.
+//!
+//! # Orderings
+//!
+//! Its map's, and a session's `closed`. Of two who close the last two sessions at once, the one that comes to the shard's
+//! lock second finds both closed.
 
 use std::sync::Arc;
 
@@ -56,28 +68,25 @@ impl Mailbox {
         self.sessions.read(|sessions| sessions.iter().any(|(_, session)| session.is_idle(now, timeout)))
     }
 
-    /// Closes and removes idle sessions; returns them.
+    /// Closes idle sessions; returns them. They stay in the mailbox until they are forgotten, or it is removed with them.
     pub fn close_idle(&self, now: Micros, timeout: Micros) -> Vec<Arc<Session>> {
-        self.remove_where(|session| session.close_if_idle(now, timeout))
+        self.close_where(|session| session.close_if_idle(now, timeout))
     }
 
-    /// Closes and removes every session; returns them.
+    /// Closes every session; returns them. They stay as with `close_idle`.
     pub fn close_all(&self) -> Vec<Arc<Session>> {
-        self.remove_where(Session::close)
+        self.close_where(Session::close)
     }
 
-    fn remove_where(&self, mut closed: impl FnMut(&Session) -> bool) -> Vec<Arc<Session>> {
-        let doomed: Vec<_> = self
-            .sessions
-            .snapshot()
-            .iter()
-            .filter(|(_, session)| closed(session))
-            .map(|(_, session)| Arc::clone(session))
-            .collect();
-        for session in &doomed {
+    fn close_where(&self, closed: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let sessions = self.sessions.snapshot();
+        sessions.iter().map(|(_, session)| session).filter(|session| closed(session)).cloned().collect()
+    }
+
+    pub fn forget(&self, sessions: &[Arc<Session>]) {
+        for session in sessions {
             self.sessions.remove(&session.id());
         }
-        doomed
     }
 
     /// Calls `each` on every session; returns how many there are.
@@ -92,7 +101,8 @@ impl Mailbox {
         self.for_each(Session::wake);
     }
 
+    /// Whether no session in it is open.
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.sessions.read(|sessions| sessions.iter().all(|(_, session)| session.is_closed()))
     }
 }

@@ -16,7 +16,7 @@ use crossbeam_utils::CachePadded;
 pub use lookup::Unavailable;
 
 use crate::structures::{InsertError, ShardedMap};
-use crate::sync::{ArcSwap, AtomicBool, AtomicUsize, Ordering, random_id};
+use crate::sync::{ArcSwap, AtomicBool, AtomicUsize, Mutex, Ordering, random_id};
 use directory::Directory;
 use limiter::Limiter;
 use mailbox::{Delivery, Mailbox};
@@ -33,6 +33,9 @@ pub type UserId = i64;
 /// A model needs no more than two.
 const SHARDS: usize = if cfg!(feature = "models") { 2 } else { 64 };
 
+/// How many mailboxes are freed between two rests: some 50 us, which the senders' allocations may have to wait for.
+const RELEASE_STEP: usize = 64;
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum OpenError {
     /// The user has `max_sessions_amount` sessions.
@@ -47,6 +50,8 @@ pub struct Hub {
     pub limiter: Limiter,
     pub stats: Stats,
     mailboxes: ShardedMap<UserId, Arc<Mailbox>>,
+    /// Removed, and to be freed by `release_swept`.
+    swept: Mutex<Vec<Arc<Mailbox>>>,
     /// Mailboxes there are: kept beside the map so that its bound holds over all shards. Senders read what is beside it.
     online: CachePadded<AtomicUsize>,
     settings: ArcSwap<Settings>,
@@ -60,6 +65,7 @@ impl Default for Hub {
             limiter: Limiter::new(SHARDS),
             stats: Stats::default(),
             mailboxes: ShardedMap::new(SHARDS),
+            swept: Mutex::new(Vec::new()),
             online: CachePadded::new(AtomicUsize::new(0)),
             settings: ArcSwap::default(),
             stopping: AtomicBool::new(false),
@@ -139,13 +145,12 @@ impl Hub {
     /// Closes all sessions of one user.
     pub fn close_user(&self, user: UserId, now: Micros) {
         if let Some(mailbox) = self.mailboxes.get(&user) {
-            self.count_closed(&mailbox.close_all(), now);
-            self.remove_if_empty(user);
+            self.forget(user, &mailbox, &mailbox.close_all(), now);
         }
     }
 
     /// Closes one shard's idle sessions, removes its empty mailboxes and idle limiters; returns how many sessions it
-    /// closed.
+    /// closed. What it removed stays in memory until `release_swept`.
     ///
     /// # Panics
     /// There is no such shard.
@@ -159,8 +164,9 @@ impl Hub {
         for (user, mailbox) in candidates {
             let sessions = mailbox.close_idle(now, timeout);
             closed += sessions.len();
-            self.count_closed(&sessions, now);
-            self.remove_if_empty(user);
+            if self.forget(user, &mailbox, &sessions, now) {
+                self.swept.lock().push(mailbox);
+            }
         }
         self.stats.limiter_removed.add(self.limiter.sweep(shard, now, &settings.limiter));
         closed
@@ -170,10 +176,25 @@ impl Hub {
     pub fn reset(&self, now: Micros) {
         for shard in 0..self.shard_count() {
             for (user, mailbox) in self.mailboxes.collect(shard, |user, mailbox| Some((*user, Arc::clone(mailbox)))) {
-                self.count_closed(&mailbox.close_all(), now);
-                self.remove_if_empty(user);
+                self.forget(user, &mailbox, &mailbox.close_all(), now);
             }
             self.stats.limiter_removed.add(self.limiter.clear(shard));
+        }
+    }
+
+    /// Frees what the sweeps removed since the last call, calling `rest` now and then.
+    ///
+    /// In the order of memory: neighbours then grow together to one hole. In the order of the sweep, which is the hash's,
+    /// a million sessions leave a million holes, and the allocator puts the messages that are sent meanwhile there, each into
+    /// memory that no cache knows: one send in six was slow then, at whatever pace.
+    pub fn release_swept(&self, rest: impl Fn()) {
+        let mut swept = std::mem::take(&mut *self.swept.lock());
+        swept.sort_unstable_by_key(Arc::as_ptr);
+        for (freed, mailbox) in (1..).zip(swept) {
+            drop(mailbox);
+            if freed % RELEASE_STEP == 0 && !self.is_stopping() {
+                rest();
+            }
         }
     }
 
@@ -185,11 +206,17 @@ impl Hub {
         }
     }
 
-    fn remove_if_empty(&self, user: UserId) {
-        if self.mailboxes.remove_if(&user, |mailbox| mailbox.is_empty()).is_some() {
+    /// What follows the closing of these sessions: their mailbox goes if none in it is open, which is true, else they do.
+    fn forget(&self, user: UserId, mailbox: &Mailbox, closed: &[Arc<Session>], now: Micros) -> bool {
+        self.count_closed(closed, now);
+        let removed = self.mailboxes.remove_if(&user, |mailbox| mailbox.is_empty()).is_some();
+        if removed {
             self.online.fetch_sub(1, Ordering::Relaxed);
             self.stats.mailbox_removed.add(1);
+        } else {
+            mailbox.forget(closed);
         }
+        removed
     }
 
     pub fn shard_count(&self) -> usize {

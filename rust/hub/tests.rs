@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::future::poll_fn;
 
 use proptest::prelude::*;
@@ -149,6 +150,20 @@ fn a_session_that_is_read_is_not_idle() {
     assert_eq!(hub.read(1, &session.id(), 11 * idle).unwrap_err(), ReadError::Gone);
     assert_eq!((hub.online(), send(&hub, 1, SHORT)), (0, Delivery::default()));
     assert!(hub.open(1, 11 * idle).is_ok(), "and may come back");
+}
+
+#[test]
+fn what_was_swept_is_freed_a_little_at_a_time() {
+    let hub = Hub::default();
+    let users = 2 * RELEASE_STEP as UserId + 1;
+    let sessions: Vec<_> = (0..users).map(|user| Arc::downgrade(&hub.open(user, 0).unwrap())).collect();
+    let freed = || sessions.iter().filter(|session| session.strong_count() == 0).count();
+    (0..hub.shard_count()).for_each(|shard| _ = hub.sweep(shard, hub.settings().session_idle_timeout));
+    assert_eq!((hub.online(), freed()), (0, 0));
+    let rests = RefCell::new(Vec::new());
+    hub.release_swept(|| rests.borrow_mut().push(freed()));
+    assert_eq!(rests.take(), [RELEASE_STEP, 2 * RELEASE_STEP]);
+    assert_eq!(freed(), sessions.len());
 }
 
 #[tokio::test]

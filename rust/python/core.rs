@@ -1,6 +1,7 @@
 //! The class `Core`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -16,6 +17,8 @@ use crate::hub::stats::{HistogramSnapshot, Metric};
 use crate::hub::{Micros, UserId};
 
 const SECOND: Micros = 1_000_000;
+/// Between two steps of freeing what was swept: a million sessions take some 20 s, and one send in 200 feels it.
+const RELEASE_REST: Duration = Duration::from_millis(1);
 
 /// Name, help, bounds, counts, sum.
 type HistogramRow = (&'static str, &'static str, Vec<u64>, Vec<u64>, u64);
@@ -169,7 +172,13 @@ impl Core {
         if shard >= hub.shard_count() {
             return Err(PyIndexError::new_err(format!("shards are 0 to {}", hub.shard_count() - 1)));
         }
-        Ok(py.detach(|| hub.sweep(shard, self.api.clock.now())))
+        Ok(py.detach(|| {
+            let closed = hub.sweep(shard, self.api.clock.now());
+            if shard + 1 == hub.shard_count() {
+                hub.release_swept(|| std::thread::sleep(RELEASE_REST));
+            }
+            closed
+        }))
     }
 
     fn reset(&self, py: Python<'_>) {

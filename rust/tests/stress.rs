@@ -78,6 +78,7 @@ fn sweep(hub: &Hub, now: i64) {
     for shard in 0..hub.shard_count() {
         hub.sweep(shard, now);
     }
+    hub.release_swept(|| ());
 }
 
 fn send(shared: &Shared, sender: usize) {
