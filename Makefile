@@ -14,9 +14,10 @@ BIN := $(VENV)/bin
 BUILT := $(VENV)/.built
 # Folders are listed too: one changes when a file in it is removed.
 RUST := Cargo.toml Cargo.lock $(shell find rust)
+TARPAULIN := target/tools/bin/cargo-tarpaulin
 
 # rustup's place, for shells that have not read its profile
-export PATH := $(PATH):$(HOME)/.cargo/bin
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(CURDIR)/target/tools/bin
 # One interpreter for every cargo command, so that none rebuilds what another built.
 CARGO := PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo
 
@@ -79,8 +80,16 @@ lint: build ## formatting, lint and types of Python and Rust
 	$(CARGO) clippy --locked --features models --test models -- -D warnings
 
 .PHONY: coverage
-coverage: build ## which Python lines the tests reach, as a table and in htmlcov/
-	$(BIN)/pytest -n logical --cov --cov-report=term --cov-report=html
+coverage: build $(TARPAULIN) ## what the tests reach: tables, htmlcov/, target/coverage/, and the figures in README.md
+	$(BIN)/pytest -n logical --cov --cov-report=term --cov-report=html --cov-report=json:target/coverage/python.json
+	@# A folder of its own, for what is instrumented would make every other cargo command build anew.
+	$(LIBPYTHON) $(CARGO) tarpaulin --locked --engine llvm --skip-clean --target-dir target/coverage/build --output-dir target/coverage \
+		--include-files 'rust/*' --exclude-files 'rust/tests/*' 'rust/**/tests.rs' rust/api/fuzz.rs --out Json --out Html --out Stdout
+	scripts/write_coverage target/coverage/python.json target/coverage/tarpaulin-report.json
+
+$(TARPAULIN):
+	cargo install --locked --quiet --version 0.35.5 --root target/tools --target-dir target/tools/build cargo-tarpaulin
+	@rm -r target/tools/build
 
 .PHONY: load
 load: build ## people who chat, by a profile: make load PROFILE=smoke|steady|ramp|spike|soak; writes a report with charts
@@ -105,3 +114,7 @@ flamegraph: build driver ## where the server's CPU time goes under load, Python 
 .PHONY: bench
 bench: build ## every measurement, beside what one would use instead (needs wrk); see benches/README.md
 	$(BIN)/python -m benches
+
+.PHONY: bench-check
+bench-check: build ## fail where the Python API's ratios are much worse than the committed ones; a minute or two
+	$(BIN)/python -m benches.guard

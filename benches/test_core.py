@@ -1,12 +1,15 @@
-"""What one call into the Rust core costs from Python: the crossing alone, a send, a poll. No HTTP, no loop.
+"""What one call into the Rust core costs from Python: a send, a poll. No HTTP, no loop.
 
 Each send goes to a chat whose other member is online with one session; each poll finds one message and commits it.
-Tokens are judged; the limiter is off.
+Tokens are judged; the limiter is off. Beside them the least that one would write in Python for the same.
 """
 
 import json
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
+import jwt
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -60,30 +63,59 @@ class Conversation:
             reply.commit()
         assert len(json.loads(reply.body)["messages"]) == 1, reply.body
 
-    def ask_the_time(self) -> None:
+
+class PlainConversation:
+    """A dict of chats and a queue a member; without limits, refusals, sessions or anybody to wake."""
+
+    def __init__(self) -> None:
+        self.sender, self.reader = (
+            tokens.issue(user, 0, key=KEY, now=time.time(), lifetime_sec=3600) for user in (SENDER, READER)
+        )
+        self.chats = {CHAT: (SENDER, READER)}
+        self.queues: dict[int, deque[dict[str, str]]] = {READER: deque()}
+
+    def send(self) -> None:
         for _ in range(OPERATIONS):
-            self.core.now()
+            user = self.judge(self.sender)
+            message = json.loads(BODY)["message"]
+            text = message["payload"].strip()
+            assert 0 < len(text) <= 4_096
+            for member in self.chats[message["chat_id"]]:
+                if member in self.queues:
+                    self.queues[member].append({"sender": f"user-{user}", "text": text})
+
+    def poll(self) -> None:
+        for _ in range(OPERATIONS):
+            messages = [self.queues[self.judge(self.reader)].popleft()]
+            json.dumps({"resync_required": False, "messages": messages}).encode()
+
+    def judge(self, token: str) -> int:
+        user: int = jwt.decode(token, KEY, algorithms=["HS256"], issuer=tokens.ISSUER)["id"]
+        return user
+
+
+SIDES = pytest.mark.parametrize(
+    "conversation", [Conversation, PlainConversation], ids=["pychat", "usual"], indirect=True
+)
 
 
 @pytest.fixture
-def conversation() -> Conversation:
-    return Conversation()
+def conversation(request: pytest.FixtureRequest) -> Conversation | PlainConversation:
+    made: Conversation | PlainConversation = request.param()
+    return made
 
 
 def measure(benchmark: BenchmarkFixture, work: Callable[[], None], setup: Callable[[], None] | None = None) -> None:
-    benchmark.extra_info.update(operations=OPERATIONS)
+    benchmark.extra_info.update(operations=OPERATIONS, against="PyJWT, json, deque")
     benchmark.pedantic(work, setup=setup, rounds=ROUNDS)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
 
 
-def test_core_now(benchmark: BenchmarkFixture, conversation: Conversation) -> None:
-    """The crossing and a look at the clock."""
-    measure(benchmark, conversation.ask_the_time)
-
-
-def test_core_send(benchmark: BenchmarkFixture, conversation: Conversation) -> None:
+@SIDES
+def test_core_send(benchmark: BenchmarkFixture, conversation: Conversation | PlainConversation) -> None:
     conversation.send()
     measure(benchmark, conversation.send, setup=conversation.poll)
 
 
-def test_core_poll(benchmark: BenchmarkFixture, conversation: Conversation) -> None:
+@SIDES
+def test_core_poll(benchmark: BenchmarkFixture, conversation: Conversation | PlainConversation) -> None:
     measure(benchmark, conversation.poll, setup=conversation.send)
