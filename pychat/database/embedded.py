@@ -110,11 +110,12 @@ class EmbeddedPostgres:
     def kill(self) -> None:
         """Tells the server, or what makes its cluster, to go down without a checkpoint, and does not wait: for a
         process that ends at once."""
-        for process in (self._initdb, self._process):
+        # initdb would only take note of a SIGQUIT, and may finish first; what it has made by then is thrown away.
+        for process, number in ((self._initdb, signal.SIGKILL), (self._process, signal.SIGQUIT)):
             if process is not None:
                 # With the programs that it has started in turn; the server's own processes follow it by themselves.
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGQUIT)
+                    os.killpg(process.pid, number)
 
     def _prepare(self) -> list[str | Path]:
         """Everything up to the server's command line, which it returns."""
