@@ -1,6 +1,6 @@
 """`make bench-check`: fails where a ratio of the Python API has fallen by more than a quarter against ratios.json.
 
-Only what is steady on a small machine that others use too: one thread, no hand-over between threads, each ratio of two
+Only what is steady on a small machine that others use too: one thread, no event loop, each ratio of two
 measurements taken one after the other. A loss counts when it is seen three times in a row.
 """
 
@@ -11,7 +11,7 @@ from benches import python_api
 from benches.__main__ import RATIOS
 from benches.figures import ratios, show
 
-STEADY = "not pychat-2 and not usual-2 and not from_a_thread"
+STEADY = "not pychat-2 and not usual-2 and not hand_over"
 TOLERATED = 0.75
 TIMES = 3
 

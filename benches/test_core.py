@@ -17,8 +17,8 @@ from pychat._core import Core, Reply
 from pychat.dynconf.schemas import DynamicConfig, Polling, Queue, SendLimiter
 from pychat.users import tokens
 
-OPERATIONS = 500
-ROUNDS = 100
+OPERATIONS = 100
+ROUNDS = 500
 KEY = b"k" * 32
 SENDER, READER, CHAT = 1, 2, "0f8fad5b-d9cb-469f-a165-70867728950e"
 BODY = json.dumps({"message": {"chat_id": CHAT, "payload": "Hello there, how are you?"}}).encode()

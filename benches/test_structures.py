@@ -1,7 +1,7 @@
 """`pychat.structures` against what one would write without them, by one thread and by two.
 
 Each round does the same number of operations, shared among the threads; the bare loops around them are the
-same for both sides.
+same for both sides. Rounds of one thread are short and many: some of them nobody else on the machine disturbs.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from pychat.structures import MpscQueue, RcuMap, ShardedMap
 
-OPERATIONS = 100_000  # enough for two threads to take several turns
+OPERATIONS = {1: 10_000, 2: 100_000}  # by threads; of two enough for them to take several turns
 HAND_OVERS = 10_000
 KEYS = [f"user-{number}" for number in range(1_000)]
 FEW_KEYS = KEYS[:20]
@@ -27,15 +27,16 @@ def measure(
     work: Callable[[int], None],
     threads: int,
     against: str,
-    then: Callable[[], None] = lambda: None,
+    then: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Times `work(operations)` shared among `threads`, from a common start to the end of the last, and what `then` does
-    after that."""
+    """Times `work(operations)`, shared among `threads`, from a common start to the end of the last, and what `then`
+    does after that."""
     barrier = threading.Barrier(threads)
+    operations = OPERATIONS[threads]
 
     def share() -> None:
         barrier.wait()
-        work(OPERATIONS // threads)
+        work(operations // threads)
 
     def run() -> None:
         others = [threading.Thread(target=share) for _ in range(threads - 1)]
@@ -44,14 +45,14 @@ def measure(
         share()
         for other in others:
             other.join()
-        then()
+        then(operations)
 
-    timed(benchmark, run, OPERATIONS, against)
+    timed(benchmark, run, operations, against, rounds=3_000_000 // operations)
 
 
-def timed(benchmark: BenchmarkFixture, run: Callable[[], None], operations: int, against: str) -> None:
+def timed(benchmark: BenchmarkFixture, run: Callable[[], None], operations: int, against: str, rounds: int) -> None:
     benchmark.extra_info.update(operations=operations, against=against)
-    benchmark.pedantic(run, rounds=30, warmup_rounds=3)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
+    benchmark.pedantic(run, rounds=rounds, warmup_rounds=rounds // 10)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
 
 
 @THREADS
@@ -98,22 +99,22 @@ def test_sharded_map_write(benchmark: BenchmarkFixture, side: str, threads: int)
 @SIDES
 def test_mpsc_queue_push_and_pop(benchmark: BenchmarkFixture, side: str, threads: int) -> None:
     """All threads push; then one pops everything."""
-    bounded, simple = MpscQueue[int](OPERATIONS), queue.SimpleQueue[int]()
+    bounded, simple = MpscQueue[int](OPERATIONS[threads]), queue.SimpleQueue[int]()
 
     def push_ours(operations: int) -> None:
         for number in range(operations):
             bounded.push(number)
 
-    def pop_ours() -> None:
-        for _ in range(OPERATIONS):
+    def pop_ours(operations: int) -> None:
+        for _ in range(operations):
             bounded.pop()
 
     def push_usual(operations: int) -> None:
         for number in range(operations):
             simple.put_nowait(number)
 
-    def pop_usual() -> None:
-        for _ in range(OPERATIONS):
+    def pop_usual(operations: int) -> None:
+        for _ in range(operations):
             simple.get_nowait()
 
     push, pop = (push_ours, pop_ours) if side == "pychat" else (push_usual, pop_usual)
@@ -137,7 +138,7 @@ def test_mpsc_queue_hand_over_in_a_loop(benchmark: BenchmarkFixture, side: str) 
             await plain.get()
 
     work = ours if side == "pychat" else usual
-    timed(benchmark, lambda: asyncio.run(work()), HAND_OVERS, "asyncio.Queue")
+    timed(benchmark, lambda: asyncio.run(work()), HAND_OVERS, "asyncio.Queue", rounds=30)
 
 
 @SIDES
@@ -169,7 +170,7 @@ def test_mpsc_queue_hand_over_from_a_thread(benchmark: BenchmarkFixture, side: s
         await producer
 
     work = ours if side == "pychat" else usual
-    timed(benchmark, lambda: asyncio.run(work()), HAND_OVERS, "asyncio.Queue")
+    timed(benchmark, lambda: asyncio.run(work()), HAND_OVERS, "asyncio.Queue", rounds=30)
 
 
 @THREADS
