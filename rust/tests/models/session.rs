@@ -138,6 +138,7 @@ fn one_close_of_several_counts() {
             move || session.close_if_idle(10, 10)
         });
         assert!(idle != closed);
+        assert_eq!(session.push(&message(1), &bounded(1)), Pushed::Closed, "who sends hears that it is gone");
     });
 }
 
