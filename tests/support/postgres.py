@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,4 +85,10 @@ def execute(url: str, sql: str, *args: object) -> None:
         finally:
             await connection.close()
 
-    asyncio.run(run())
+    complete(run())
+
+
+def complete(work: Coroutine[Any, Any, T]) -> T:
+    """Runs `work` on a thread of its own, for this one may have a loop already, as Playwright's does."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

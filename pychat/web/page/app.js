@@ -30,7 +30,7 @@ export function startChat({ username, token }) {
   let again = 0;
 
   const list = new ChatList(parts, { me: username, chats, openPerson });
-  const profile = new Profile(username, { rename, signOut, showMe, goOn, leave });
+  const profile = new Profile(username, { rename, changePassword, signOut, showMe, leave });
   const conversation = new Conversation(parts, { me: username, outbox, showProfile: profile.show, markRead });
   const notices = new Notices(parts, { me: username, chats, isReader: () => stream.isReader, isOpen: (id) => id === openId });
   const signInAgain = new SignInAgain(username, { goOn, signOut });
@@ -192,6 +192,17 @@ export function startChat({ username, token }) {
     stream.stop();
     stream = new Stream(username);
     connect(newToken);
+  }
+
+  async function changePassword(password) {
+    stream.stop(); // its poll would be refused before the new token is here
+    let newToken = token;
+    try {
+      await api.changeProfile(username, { password });
+      newToken = await api.signIn(username, password);
+    } finally {
+      goOn(newToken);
+    }
   }
 
   /** One's name is written in much of what is loaded: begins anew. */

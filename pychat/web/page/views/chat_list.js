@@ -19,6 +19,7 @@ export class ChatList {
   #peopleFailure = "";
   #asking = new AbortController();
   #timer = 0;
+  #observer;
 
   constructor(parts, { me, chats, openPerson }) {
     this.#parts = parts;
@@ -28,10 +29,11 @@ export class ChatList {
     parts.query.addEventListener("input", () => this.#onQuery());
     parts.query.addEventListener("keydown", (event) => this.#onQueryKey(event));
     parts.lists.addEventListener("keydown", (event) => this.#onListKey(event));
-    new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#loadMore(), {
+    this.#observer = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#loadMore(), {
       root: parts.lists,
       rootMargin: "600px",
-    }).observe(parts.end);
+    });
+    this.#observer.observe(parts.end);
   }
 
   get #query() {
@@ -182,13 +184,19 @@ export class ChatList {
     }
   }
 
-  #loadMore() {
+  async #loadMore() {
     if (!this.#chats.hasMore) return;
-    // Where this fails, the next look at the end of the list tries again.
-    this.#chats.more().catch((failure) => {
+    try {
+      await this.#chats.more();
+    } catch (failure) {
+      // The next look at the end of the list tries again.
       if (!(failure instanceof api.Failure)) throw failure;
       this.#parts.note.textContent = explain(failure);
-    });
+      return;
+    }
+    // Observed anew, it reports again where the end is still near.
+    this.#observer.unobserve(this.#parts.end);
+    this.#observer.observe(this.#parts.end);
   }
 }
 

@@ -65,8 +65,7 @@ export class Profile {
   }
 
   async #changePassword({ password }) {
-    await api.changeProfile(this.#me, { password });
-    this.#actions.goOn(await api.signIn(this.#me, password));
+    await this.#actions.changePassword(password);
     this.#parts.password.reset();
     this.#say("Your password is changed.");
   }

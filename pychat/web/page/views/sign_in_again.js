@@ -27,7 +27,6 @@ export class SignInAgain {
   show(failure) {
     if (this.isOpen) return;
     this.#parts.why.textContent = explainRefusal(failure);
-    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     this.#dialog.showModal();
     this.#dialog.querySelector('[name="password"]').focus();
   }
