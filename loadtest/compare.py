@@ -65,7 +65,7 @@ def _measure(peer: Peer, started: Started, core: int, seconds: int) -> Figures:
 
     saturated = driven(saturate=True, duration=seconds)
     figures: Figures = {
-        "publishes_per_sec": saturated.report["sends_per_sec"],
+        "publishes_per_sec": saturated.report["sends"]["per_sec"],
         "cpu_us_per_publish": saturated.cpu_us_per_send,
     }
     if not peer.delivers:

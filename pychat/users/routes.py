@@ -84,6 +84,7 @@ async def login(request: AnyRequest) -> LoginAnswer:
         username, password = rules.username(user.username), rules.password(user.password)
     except RuleBroken:
         raise _wrong_credentials("Invalid credentials") from None
+    services.passwords.require_room()
     row = await store.credentials(services.database, username)
     if not await services.passwords.verify(password, row["password_hash"] if row else None):
         raise _wrong_credentials("Wrong credentials")

@@ -41,6 +41,8 @@ pub enum Refusal {
     Unavailable,
     /// The application behind the edge does not answer.
     ApplicationUnavailable,
+    /// It has as much to do as it may.
+    Overloaded,
     /// Its event loop has not turned for a while.
     ApplicationSilent,
     /// The client's address has as many connections as it may.
@@ -74,8 +76,8 @@ impl Refusal {
     fn told(&self, contract: Contract) -> Told {
         use Refusal::{
             ApplicationSilent, ApplicationUnavailable, BodyTooLarge, Fields, Malformed, MayNotPost, NoSuchChat,
-            NoSuchRecipient, NoSuchUser, NotJson, OverRate, RecipientFull, RecipientOffline, SessionBusy, SessionGone,
-            Stopping, Token, TooManyConnections, TooManySessions, TooManyUsers, Unavailable,
+            NoSuchRecipient, NoSuchUser, NotJson, OverRate, Overloaded, RecipientFull, RecipientOffline, SessionBusy,
+            SessionGone, Stopping, Token, TooManyConnections, TooManySessions, TooManyUsers, Unavailable,
         };
         let (status, code, message) = match self {
             Token(why) => (401, why.code(), why.sentence()),
@@ -97,6 +99,7 @@ impl Refusal {
             Unavailable => (503, "database_unavailable", "The database does not answer"),
             ApplicationUnavailable => (503, "application_unavailable", "The application does not answer"),
             ApplicationSilent => (503, "not_ready", "Not ready: the event loop is silent"),
+            Overloaded => (503, "overloaded", "The server has too much to do"),
             TooManyConnections => (503, "too_many_connections", "Too many connections"),
             Stopping => (503, "stopping", "The server is stopping"),
         };

@@ -101,6 +101,8 @@ impl Body for AnswerBody {
 
 /// A request's body on its way to the application, bounded.
 pub struct ForwardedBody {
+    /// What has come of it already.
+    first: Bytes,
     body: Incoming,
     left: usize,
     progress: Arc<Progress>,
@@ -126,8 +128,23 @@ impl std::fmt::Display for BodyError {
 impl std::error::Error for BodyError {}
 
 impl ForwardedBody {
-    pub fn new(body: Incoming, limit: usize, progress: Arc<Progress>) -> Self {
-        Self { body, left: limit, progress }
+    /// Waits for all of a body, or, of one that is longer, for a little more than `enough`. The rest is passed on as it
+    /// comes.
+    pub async fn begun(
+        mut body: Incoming,
+        enough: usize,
+        limit: usize,
+        progress: Arc<Progress>,
+    ) -> Result<Self, BodyError> {
+        let mut first = BytesMut::new();
+        while first.len() <= enough
+            && let Some(frame) = body.frame().await
+        {
+            let Ok(part) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+            first.extend_from_slice(&part);
+        }
+        let left = limit.checked_sub(first.len()).ok_or(BodyError::TooLarge)?;
+        Ok(Self { first: first.freeze(), body, left, progress })
     }
 }
 
@@ -142,6 +159,9 @@ impl Body for ForwardedBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.first)))));
+        }
         let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
         let Ok(frame) = frame else { return Poll::Ready(Some(Err(BodyError::Broken))) };
         let Some(left) = self.left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
@@ -152,10 +172,12 @@ impl Body for ForwardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.first.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        // What is left to come of a body that ends with its last chunk is not known until then.
+        let rest = if self.body.is_end_stream() { Some(0) } else { self.body.size_hint().exact() };
+        rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(self.first.len() as u64 + rest))
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -18,6 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use super::address::FORWARDED_FOR;
@@ -33,6 +34,12 @@ const LISTENER: HeaderName = HeaderName::from_static("x-pychat-listener");
 /// Bytes a forwarded body may have: what the application takes from the wire to answer with its own, far lower bounds.
 /// Beyond, the body is cut off and the connection ends with the answer.
 const MAX_BODY: usize = 1_000_000;
+/// A body up to this, the longest that any route takes, is passed on when it is whole: one that is slow in coming keeps
+/// nothing of the application's waiting.
+const WHOLE_BODY: usize = 64 * 1024;
+/// Requests the application may have under way. It answers some 2,000 a second, so that the last of them waits for a
+/// quarter of a second; each takes some 30 KB meanwhile. More are refused at once.
+const MAX_UNDER_WAY: usize = 500;
 
 /// Headers that concern one connection alone (RFC 9110, 7.6.1), and those that hyper frames anew.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -46,6 +53,11 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+
+/// Places for requests that the application has under way.
+pub fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_UNDER_WAY))
+}
 
 /// One thread's connections to the application.
 #[derive(Clone)]
@@ -87,12 +99,27 @@ impl Forwarder {
         };
         head.uri = uri;
         head.version = Version::HTTP_11;
-        if hyper::body::Body::size_hint(&body).exact().is_none() {
+        let body = ForwardedBody::begun(body, WHOLE_BODY, MAX_BODY, Arc::clone(&context.progress)).await;
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return unread(reply(context, Refusal::from(&error).reply(contract), id)),
+        };
+        if body.size_hint().exact().is_none() {
             // Else hyper leaves out the body of a GET that does not say its length.
             head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        let body = ForwardedBody::new(body, MAX_BODY, Arc::clone(&context.progress));
-        match self.client.request(Request::from_parts(head, body)).await {
+        let Some(place) = place(context) else {
+            context.shared.refusals.overloaded.add(1);
+            let answer = reply(context, Refusal::Overloaded.reply(contract), id);
+            return if body.is_end_stream() { answer } else { unread(answer) };
+        };
+        // A task of its own, that goes on when the client leaves, as the application does: until that has answered, the
+        // place is taken.
+        let asked = tokio::spawn(async move {
+            let _place = place;
+            self.client.request(Request::from_parts(head, body)).await
+        });
+        match asked.await.expect("a request neither panics nor is cancelled") {
             Ok(answer) => {
                 context.progress.enter(Phase::Working);
                 let (mut head, body) = answer.into_parts();
@@ -100,16 +127,32 @@ impl Forwarder {
                 Answer::from_parts(head, AnswerBody::forwarded(body, Arc::clone(&context.progress)))
             }
             Err(error) => {
-                let refusal = match body_error(&error) {
-                    Some(BodyError::TooLarge) => Refusal::BodyTooLarge,
-                    Some(BodyError::Broken) => Refusal::Malformed,
-                    None => {
+                let refusal = body_error(&error).map_or_else(
+                    || {
                         context.shared.refusals.upstream_unavailable.add(1);
                         Refusal::ApplicationUnavailable
-                    }
-                };
+                    },
+                    Refusal::from,
+                );
                 unread(reply(context, refusal.reply(contract), id))
             }
+        }
+    }
+}
+
+/// A place for one more request, if there is one. Operators get in when nobody else does.
+fn place(context: &Context) -> Option<Option<OwnedSemaphorePermit>> {
+    match context.door {
+        Door::Public => Arc::clone(&context.shared.places).try_acquire_owned().ok().map(Some),
+        Door::Monitor => Some(None),
+    }
+}
+
+impl From<&BodyError> for Refusal {
+    fn from(error: &BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::BodyTooLarge,
+            BodyError::Broken => Self::Malformed,
         }
     }
 }

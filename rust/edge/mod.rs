@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::api::Api;
 use crate::hub::stats::Counter;
@@ -62,6 +62,8 @@ pub struct Refusals {
     pub malformed: Counter,
     /// The application could not be reached.
     pub upstream_unavailable: Counter,
+    /// The application has as much under way as it may.
+    pub overloaded: Counter,
 }
 
 /// What the threads share.
@@ -74,6 +76,8 @@ struct Shared {
     refusals: Refusals,
     pulse: Pulse,
     requests: Arc<Requests>,
+    /// For requests that the application has under way.
+    places: Arc<Semaphore>,
     /// Public connections end when they are idle, and no new ones are taken.
     draining: AtomicBool,
     drain: Notify,
@@ -103,6 +107,7 @@ impl Edge {
             api,
             addresses: Arc::new(Addresses::new(&config)),
             pulse: Pulse::new(config.watchdog),
+            places: forward::places(),
             config,
             open: AtomicUsize::new(0),
             refusals: Refusals::default(),

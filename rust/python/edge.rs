@@ -78,6 +78,7 @@ impl Edge {
         counts.set_item("too_slow", refusals.too_slow.get())?;
         counts.set_item("malformed", refusals.malformed.get())?;
         counts.set_item("upstream_unavailable", refusals.upstream_unavailable.get())?;
+        counts.set_item("overloaded", refusals.overloaded.get())?;
         Ok(counts)
     }
 }

@@ -43,7 +43,7 @@ pub struct Config {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub senders: u32,
 
-    /// Connections that the sends go over: how many can be under way at a time.
+    /// Connections that the sends go over, and as many for each kind of requests beside: so many can be under way.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub connections: u32,
 
@@ -54,6 +54,14 @@ pub struct Config {
     /// Further polls, held for people to whom nobody writes.
     #[arg(long, default_value_t = 0)]
     pub idle_polls: u32,
+
+    /// Sign-ins begun a second beside the sends, with the right password.
+    #[arg(long, value_name = "PER_SEC", value_parser = parse_rate)]
+    pub logins: Option<f64>,
+
+    /// Requests for a user's profile begun a second beside the sends.
+    #[arg(long, value_name = "PER_SEC", value_parser = parse_rate)]
+    pub profiles: Option<f64>,
 
     /// Bytes of a message's text, as far as it is longer than what it must say. Above 4,096, which is the most
     /// characters that a text may have, of characters of three bytes.

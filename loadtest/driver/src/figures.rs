@@ -3,24 +3,46 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// What is measured is everything due after the warm-up.
+use crate::client::Answer;
+
+/// What became of one kind of requests, of those that ended in the time that is measured.
 #[derive(Default)]
-pub struct Figures {
-    /// Accepted sends, from when each was due to its answer.
-    pub sends: Latencies,
+pub struct Outcomes {
+    /// Those that did what they should, from when each was due to its answer.
+    pub good: Latencies,
     /// Refused ones, likewise.
     pub refusals: Latencies,
+    /// Refused ones by status.
+    pub refused: BTreeMap<u16, u64>,
+    /// Those whose connection broke, so that nobody knows.
+    pub unanswered: u64,
+}
+
+impl Outcomes {
+    pub fn record(&mut self, answer: &Result<Answer>, latency: Duration) {
+        match answer {
+            Ok(answer) if answer.is_success() => self.good.record(latency),
+            Ok(answer) => {
+                *self.refused.entry(answer.status).or_default() += 1;
+                self.refusals.record(latency);
+            }
+            Err(_) => self.unanswered += 1,
+        }
+    }
+}
+
+/// Of the messages.
+#[derive(Default)]
+pub struct Figures {
+    pub sends: Outcomes,
     /// From when a send was due to the end of the poll's answer that brings it.
     pub delivery: Latencies,
     /// By how much a send was begun too late, since this program or all its connections were busy.
     pub lateness: Latencies,
-    /// Refused sends by status.
-    pub refused: BTreeMap<u16, u64>,
-    /// Sends whose connection broke.
-    pub unanswered: u64,
     /// Accepted sends since the start, the warm-up's included: for the progress.
     pub so_far: u64,
     pub resyncs: u64,

@@ -34,7 +34,7 @@ async fn poll_once(run: &Run, inbox: &mut Inbox, of_pair: Option<(usize, usize)>
         // What somebody else writes to our people is none of ours.
         if let (Some((pair, place)), Some(note)) = (of_pair, Note::parse(&text)) {
             let is_new = run.ledgers[pair].borrow_mut().arrived(place, note.number);
-            if is_new && run.is_measured(note.due) {
+            if is_new && run.is_measured(now) {
                 figures.delivery.record(now.saturating_sub(note.due));
             }
         }

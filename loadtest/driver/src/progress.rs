@@ -13,7 +13,7 @@ pub async fn show(run: Rc<Run>) {
         let figures = run.figures.borrow();
         let seconds = run.start.elapsed().as_secs();
         let warm_up = if run.is_measured(run.start.elapsed()) { "" } else { "  (warm-up)" };
-        let (sends, delivery) = (figures.sends.summary(), figures.delivery.summary());
+        let (sends, delivery) = (figures.sends.good.summary(), figures.delivery.summary());
         eprintln!(
             "{seconds:>4} s  {:>7} sends/s  p99 {:.2} ms  delivered p99 {:.2} ms{warm_up}",
             figures.so_far - before,

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::aside::Asides;
 use crate::config::Config;
-use crate::figures::Summary;
+use crate::figures::{Outcomes, Summary};
 use crate::ledger::Ledger;
+use crate::pace::Pace;
 use crate::run::Run;
 
 #[derive(Serialize)]
@@ -19,20 +22,13 @@ pub struct Report {
     senders: u32,
     connections: u32,
     polls: usize,
-    /// Accepted sends a second.
-    sends_per_sec: f64,
-    send_ms: Summary,
+    sends: Requests,
     delivery_ms: Summary,
-    /// How much too late sends were begun: where this is much of `send_ms`, the figures say more of this program's
+    /// How much too late sends were begun: where this is much of their latency, the figures say more of this program's
     /// machine than of the server.
     lateness_ms: Summary,
-    /// Refused sends by status, and how soon they were.
-    refused: BTreeMap<u16, u64>,
-    refusal_ms: Summary,
-    /// Sends whose connection broke, so that nobody knows.
-    unanswered: u64,
-    /// Sends that were due and never begun: all connections were busy to the end.
-    given_up: u64,
+    /// Requests beside the sends, by kind.
+    asides: BTreeMap<&'static str, Requests>,
     /// Messages that came in all, counted in sessions; those of the warm-up as well, as in the next two.
     delivered: u64,
     /// Accepted messages that did not come.
@@ -45,8 +41,36 @@ pub struct Report {
     driver_cpu: f64,
 }
 
+/// One kind of requests.
+#[derive(Serialize)]
+struct Requests {
+    /// Successful ones a second.
+    per_sec: f64,
+    ms: Summary,
+    /// Refused ones by status, and how soon they were.
+    refused: BTreeMap<u16, u64>,
+    refusal_ms: Summary,
+    /// Those whose connection broke, so that nobody knows.
+    unanswered: u64,
+    /// Those that were due and never begun: all connections were busy to the end.
+    given_up: u64,
+}
+
+impl Requests {
+    fn new(outcomes: &Outcomes, pace: &Pace, duration: Duration) -> Self {
+        Self {
+            per_sec: outcomes.good.count() as f64 / duration.as_secs_f64(),
+            ms: outcomes.good.summary(),
+            refused: outcomes.refused.clone(),
+            refusal_ms: outcomes.refusals.summary(),
+            unanswered: outcomes.unanswered,
+            given_up: pace.given_up(),
+        }
+    }
+}
+
 impl Report {
-    pub fn new(config: &Config, run: &Run, polls: usize, cpu: Duration) -> Self {
+    pub fn new(config: &Config, run: &Run, asides: &[Rc<Asides>], polls: usize, cpu: Duration) -> Self {
         let figures = run.figures.borrow();
         let sum = |each: fn(&Ledger) -> u64| run.ledgers.iter().map(|ledger| each(&ledger.borrow())).sum();
         Self {
@@ -55,14 +79,13 @@ impl Report {
             senders: config.senders,
             connections: config.connections,
             polls,
-            sends_per_sec: figures.sends.count() as f64 / config.duration.as_secs_f64(),
-            send_ms: figures.sends.summary(),
+            sends: Requests::new(&figures.sends, &run.pace, config.duration),
+            asides: asides
+                .iter()
+                .map(|kind| (kind.name, Requests::new(&kind.outcomes.borrow(), &kind.pace, config.duration)))
+                .collect(),
             delivery_ms: figures.delivery.summary(),
             lateness_ms: figures.lateness.summary(),
-            refused: figures.refused.clone(),
-            refusal_ms: figures.refusals.summary(),
-            unanswered: figures.unanswered,
-            given_up: run.pace.given_up(),
             delivered: sum(Ledger::delivered),
             lost: sum(Ledger::missing),
             doubled: sum(Ledger::doubled),
@@ -81,28 +104,41 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let asked = self.rate.map_or_else(|| "as many as there can be".to_owned(), |rate| format!("{rate} asked for"));
-        writeln!(f, "sends a second   {:.0} ({asked}), {:.0} s measured", self.sends_per_sec, self.duration_sec)?;
+        writeln!(f, "sends a second   {:.0} ({asked}), {:.0} s measured", self.sends.per_sec, self.duration_sec)?;
         writeln!(
             f,
             "                 {} senders over {} connections, {} polls held",
             self.senders, self.connections, self.polls
         )?;
         writeln!(f, "{:17}{:>9}{:>9}{:>9}{:>9}{:>9}", "milliseconds", "p50", "p90", "p99", "p99.9", "max")?;
-        let rows = [
-            ("send", &self.send_ms),
-            ("send to poll", &self.delivery_ms),
-            ("refusal", &self.refusal_ms),
-            ("begun too late", &self.lateness_ms),
-        ];
-        for (name, ms) in rows.into_iter().filter(|(_, ms)| ms.count > 0) {
-            writeln!(f, "{name:17}{:9.2}{:9.2}{:9.2}{:9.2}{:9.2}", ms.p50, ms.p90, ms.p99, ms.p999, ms.max)?;
+        row(f, "send", &self.sends.ms)?;
+        row(f, "send to poll", &self.delivery_ms)?;
+        row(f, "begun too late", &self.lateness_ms)?;
+        for (name, requests) in &self.asides {
+            row(f, name, &requests.ms)?;
         }
-        for (status, count) in &self.refused {
-            writeln!(f, "refused          {count} with {status}")?;
+        for (name, requests) in
+            self.asides.iter().map(|(name, requests)| (*name, requests)).chain([("sends", &self.sends)])
+        {
+            writeln!(
+                f,
+                "{name:17}{:.0} a second, {} never begun, {} unanswered",
+                requests.per_sec, requests.given_up, requests.unanswered
+            )?;
+            for (status, count) in &requests.refused {
+                writeln!(f, "  refused        {count} with {status}")?;
+            }
+            row(f, "  refused after", &requests.refusal_ms)?;
         }
-        writeln!(f, "unanswered       {}, never begun {}", self.unanswered, self.given_up)?;
         writeln!(f, "delivered        {}, lost {}, doubled {}", self.delivered, self.lost, self.doubled)?;
         writeln!(f, "polls            {} declared a gap, {} failed", self.resyncs, self.failed_polls)?;
         write!(f, "this program     {:.2} cores", self.driver_cpu)
     }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, ms: &Summary) -> fmt::Result {
+    if ms.count == 0 {
+        return Ok(());
+    }
+    writeln!(f, "{name:17}{:9.2}{:9.2}{:9.2}{:9.2}{:9.2}", ms.p50, ms.p90, ms.p99, ms.p999, ms.max)
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 
+use crate::aside::Asides;
 use crate::client::{Address, Client};
 use crate::config::Config;
 use crate::figures::Figures;
@@ -17,7 +18,7 @@ use crate::pace::Pace;
 use crate::peers::Peer;
 use crate::report::Report;
 use crate::setup::{Pair, Scene};
-use crate::{poller, progress, sender};
+use crate::{poller, progress, sender, v1};
 
 /// How long the last answers and messages may take after the last send.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
@@ -26,6 +27,8 @@ pub struct Run {
     pub peer: Option<Peer>,
     pub start: Instant,
     pub warm_up: Duration,
+    /// The warm-up and what is measured.
+    pub length: Duration,
     pub text_bytes: usize,
     pub pace: Pace,
     pub pairs: Vec<Pair>,
@@ -43,9 +46,10 @@ impl Run {
         turn
     }
 
-    /// Whether something due at this time counts for the figures.
-    pub fn is_measured(&self, due: Duration) -> bool {
-        due >= self.warm_up
+    /// Whether what ends at this time counts for the figures. What was due and what began is no measure: a server that is
+    /// behind answers in the time that is measured what was due long before.
+    pub fn is_measured(&self, end: Duration) -> bool {
+        (self.warm_up..self.length).contains(&end)
     }
 
     /// Accepted messages that have not come yet.
@@ -74,13 +78,25 @@ pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result
         senders.push(Client::connected_to(address).await?);
     }
 
+    let everybody: Vec<_> = pairs.iter().map(|pair| &pair.sender).collect();
+    let (logins, profiles) =
+        (everybody.iter().map(|user| v1::login(user)), everybody.iter().map(|user| v1::profile(user)));
+    let (logins, profiles): (Vec<_>, Vec<_>) = (logins.collect(), profiles.collect());
     let start = Instant::now();
+    let length = config.warm_up + config.duration;
+    let asides: Vec<_> = [("logins", config.logins, logins), ("profiles", config.profiles, profiles)]
+        .into_iter()
+        .filter_map(|(name, rate, requests)| {
+            rate.map(|rate| Asides::new(name, Pace::new(Some(rate), start, length), requests, address))
+        })
+        .collect();
     let run = Rc::new(Run {
         peer: config.peer,
         start,
         warm_up: config.warm_up,
+        length,
         text_bytes: config.text_bytes as usize,
-        pace: Pace::new(config.rate, start, config.warm_up + config.duration),
+        pace: Pace::new(config.rate, start, length),
         ledgers,
         pairs,
         figures: RefCell::default(),
@@ -97,11 +113,18 @@ pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result
         sending.spawn_local(sender::send(Rc::clone(&run), client));
     }
     let shown = tokio::task::spawn_local(progress::show(Rc::clone(&run)));
+    let mut asking = JoinSet::new();
+    for aside in &asides {
+        asking.spawn_local(Rc::clone(aside).ask(Rc::clone(&run), config.connections));
+    }
     run.pace.run().await?;
     shown.abort();
     let cpu = cpu_time() - cpu_before;
     settle(&run, sending).await;
-    Ok(Report::new(config, &run, polls, cpu))
+    for asked in asking.join_all().await {
+        asked?;
+    }
+    Ok(Report::new(config, &run, &asides, polls, cpu))
 }
 
 /// Waits for the sends under way, then for what was accepted to arrive.

@@ -19,8 +19,30 @@ pub struct User {
     pub authorization: HeaderValue,
 }
 
+const PASSWORD: &str = "Load-test-1";
+
+/// A request that is no message's.
+#[derive(Clone)]
+pub struct Aside {
+    pub method: Method,
+    pub path: String,
+    pub authorization: HeaderValue,
+    pub body: String,
+}
+
+pub fn login(user: &User) -> Aside {
+    let body = json!({"user": {"username": user.name, "password": PASSWORD}}).to_string();
+    let authorization = user.authorization.clone();
+    Aside { method: Method::POST, path: "/v1/users/login".to_owned(), authorization, body }
+}
+
+pub fn profile(user: &User) -> Aside {
+    let (path, authorization) = (format!("/v1/users/{}", user.name), user.authorization.clone());
+    Aside { method: Method::GET, path, authorization, body: String::new() }
+}
+
 pub async fn register(client: &mut Client, name: String) -> Result<User> {
-    let body = json!({"user": {"username": name, "password": "Load-test-1", "display_name": "Load test"}});
+    let body = json!({"user": {"username": name, "password": PASSWORD, "display_name": "Load test"}});
     let answer = client.ask(Method::POST, "/v1/users/register", None, body.to_string()).await?;
     let token = text(&answer, 200, "/user/token").context("registering a user")?;
     Ok(User { name, authorization: HeaderValue::try_from(format!("Bearer {token}"))? })
