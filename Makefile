@@ -112,7 +112,7 @@ flamegraph: build driver ## where the server's CPU time goes under load, Python 
 	@$(BIN)/python -m loadtest.flamegraph
 
 .PHONY: bench
-bench: build ## every measurement, beside what one would use instead (needs wrk); see benches/README.md
+bench: build driver ## every measurement, beside what one would use instead (needs wrk); see benches/README.md
 	$(BIN)/python -m benches
 
 .PHONY: bench-check

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benches import criterion, history, parked_polls, python_api, send_cost, sweep
+from benches import criterion, edge_figures, history, overload, parked_polls, python_api, send_cost, sweep
 from benches.figures import Figure, ratios, show
 
 STEPS: dict[str, Callable[[], list[Figure]]] = {
@@ -19,6 +19,8 @@ STEPS: dict[str, Callable[[], list[Figure]]] = {
     "python_api": python_api.measure,
     "send_cost": send_cost.measure,
     "parked_polls": parked_polls.measure,
+    "edge": edge_figures.measure,
+    "overload": overload.measure,
     "history": history.measure,
 }
 FIGURES = Path(__file__).with_name("results") / "latest.json"

@@ -154,9 +154,9 @@ def _point(server: Server, at: float, *, core: int | None = None, **options: Any
     point = Point(
         at,
         driven.cpu_us_per_send,
-        report["send_ms"]["p99"],
+        report["sends"]["ms"]["p99"],
         report["delivery_ms"]["p99"],
-        report["sends_per_sec"],
+        report["sends"]["per_sec"],
     )
     click.echo(
         f"  {options}: {point.cpu_us_per_send:.1f} us a send, delivered within {point.delivery_p99_ms:.2f} ms (p99)"
