@@ -320,7 +320,14 @@ def test_the_edge_is_counted(server: Server, door: Door) -> None:
     assert (scrape.types.get("pychat_edge_refusals_total") == "counter") == (door == EDGE)
     if door == EDGE:
         assert scrape.value("pychat_edge_open_connections") >= 1
-        for reason in ("too_many_connections", "too_many_of_address", "too_slow", "malformed", "upstream_unavailable"):
+        for reason in (
+            "too_many_connections",
+            "too_many_of_address",
+            "too_slow",
+            "malformed",
+            "upstream_unavailable",
+            "overloaded",
+        ):
             assert ("pychat_edge_refusals_total", frozenset({("reason", reason)})) in scrape.samples
 
 
