@@ -66,8 +66,9 @@ test: build ## all tests: Rust, then Python
 	$(BIN)/pytest -n logical
 
 .PHONY: stress
-stress: build ## a minute of many threads on one hub, every message counted
+stress: build ## a minute of many threads on one hub, and 50 crashes under load, every message counted
 	$(LIBPYTHON) PYCHAT_STRESS_SECONDS=60 $(CARGO) test --locked --release --test stress -- --nocapture
+	PYCHAT_CRASH_ROUNDS=50 $(BIN)/pytest tests/e2e/test_crashes.py
 
 .PHONY: lint
 lint: build ## formatting, lint and types of Python and Rust

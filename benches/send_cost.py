@@ -32,6 +32,8 @@ END = "the round is over"
 DYNAMIC_CONFIG: dict[str, dict[str, object]] = {
     # Lets one user send whatever wrk can.
     "SEND_LIMITER_CONFIG": {"is_enabled": True, "token_refill_amount": 100_000, "max_rps_per_user": 100_000},
+    # Of the send itself; what its storing costs is in loadtest/README.md.
+    "HISTORY_CONFIG": {"is_enabled": False},
     # A session must hold its share of a round, which nobody reads before the end.
     "QUEUE_CONFIG": {"max_queue_size": 100_000, "max_queue_bytes": 100_000_000},
 }

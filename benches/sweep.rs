@@ -73,7 +73,7 @@ struct Recipient {
 impl Recipient {
     fn new(hub: &Hub, user: UserId, now: Micros) -> Self {
         let members = [user, SENDER].map(|user| Member { user, may_post: true });
-        hub.directory.put_chat(format!("pc:{user}").into(), Chat::new(user, members.into()));
+        hub.directory.put_chat(Chat::new(format!("pc:{user}").into(), user, members.into()));
         let body = format!(r#"{{"message":{{"chat_id":"pc:{user}","payload":"how are you?"}}}}"#);
         Self { user, session: open(hub, user, now), body: body.into() }
     }

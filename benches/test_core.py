@@ -14,7 +14,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pychat._core import Core, Reply
-from pychat.dynconf.schemas import DynamicConfig, Polling, Queue, SendLimiter
+from pychat.dynconf.schemas import DynamicConfig, History, Polling, Queue, SendLimiter
 from pychat.users import tokens
 
 OPERATIONS = 100
@@ -26,6 +26,7 @@ CONFIG = DynamicConfig(
     send_limiter=SendLimiter(is_enabled=False),
     polling=Polling(max_size=1),
     queue=Queue(max_queue_size=OPERATIONS),
+    history=History(is_enabled=False),
 )
 
 

@@ -14,13 +14,16 @@ from pychat.structures import ShardedMap as ShardedMap
 
 __all__ = [
     "ApiError",
+    "Batch",
     "Core",
     "Edge",
     "Full",
     "Identity",
+    "Journal",
     "LoadBatch",
     "MpscQueue",
     "RcuMap",
+    "Repeats",
     "Reply",
     "Requests",
     "ShardedMap",
@@ -115,6 +118,66 @@ class LoadBatch:
         """The database did not answer: the waiting requests get 503."""
 
 @final
+class Journal:
+    """The messages that a core has accepted and that are to be written, a batch at a time. For one writer."""
+
+    def __new__(cls, core: Core) -> Journal: ...
+    def fileno(self) -> int:
+        """An eventfd that becomes readable when there may be something to take; to be read empty by who watches it."""
+    def open(self, last_id: int) -> None:
+        """From now on messages are accepted; their ids are above `last_id`, and never go back."""
+    def close(self) -> None:
+        """From now on sends get 503. What has gathered can still be taken."""
+    def give_up(self) -> None:
+        """What has gathered and is in no batch yet is not going to be stored: its senders get 503."""
+    @property
+    def pending(self) -> int:
+        """Messages accepted and not answered."""
+    def take(self) -> Batch | None:
+        """All that has gathered, at most a thousand messages; `None` where there is nothing, or while the last batch is
+        not settled. Releases the GIL."""
+
+@final
+class Batch:
+    """Messages to be written in one transaction. One of `publish` and `give_up` settles it; dropped before that, its
+    senders are told that the outcome is unknown."""
+
+    @property
+    def size(self) -> int:
+        """As it was taken."""
+    @property
+    def message_ids(self) -> list[int]:
+        """Ascending, in the order of `rows`."""
+    @property
+    def last_id(self) -> int:
+        """The last of them, 0 where there is none left."""
+    def rows(self) -> bytes:
+        """For `COPY messages (id, chat, sender, text) FROM STDIN (FORMAT binary)`."""
+    def claims(self) -> tuple[int, tuple[str, str, str, str]]:
+        """How many messages have a client id, and of those the columns senders, client ids, message ids and chats, each
+        with a newline between the values."""
+    def take_repeats(self, claimed: Sequence[int]) -> Repeats:
+        """Takes those out that have a client id and are not among the messages in `claimed`: theirs was used before."""
+    def publish(self) -> Awaitable[None]:
+        """It is committed: delivers the messages to who is in their chats now, and answers the senders."""
+    def give_up(self) -> None:
+        """It is not stored and will not be: the senders get 503."""
+    def doubt(self) -> None:
+        """Nobody knows whether it is stored: the senders get 503, and sessions that may miss something say so. It is
+        still to be settled."""
+
+@final
+class Repeats:
+    """Messages that are not stored since their client ids were used before. Dropped unanswered, their senders are to
+    try again."""
+
+    def claims(self) -> list[tuple[int, str]]:
+        """Sender and client id of each."""
+    def answer_with(self, first: Sequence[tuple[int, str, int]]) -> None:
+        """Answers them by sender, client id, and the message that it was used for. Who is not among them is to try
+        again."""
+
+@final
 class Core:
     """The data plane of one server process."""
 
@@ -138,6 +201,8 @@ class Core:
         limiter_token_refill_amount: int,
         limiter_max_rps_per_user: int,
         limiter_idle_timeout_sec: int,
+        history_is_enabled: bool,
+        history_max_pending: int,
     ) -> None:
         """Puts one snapshot of the dynamic config in force, whole, from the next request on. The caller has checked
         the ranges."""
@@ -151,6 +216,8 @@ class Core:
     # The hot routes. `authorization` is the header's value, `None` without one.
     def send(self, authorization: str | None, body: bytes) -> Awaitable[Reply]:
         """`POST /v1/messages/send`. Of a body over 16,000 bytes any prefix longer than that will do."""
+    def post_message(self, authorization: str | None, chat_id: str, body: bytes) -> Awaitable[Reply]:
+        """`POST /v2/chats/{id}/messages`. Of a body over 65,536 bytes any prefix longer than that will do."""
     def start(self, authorization: str | None) -> Awaitable[Reply]:
         """`POST /v1/messages/poll/start`."""
     def poll(self, authorization: str | None, session_id: str) -> Awaitable[Reply]:
@@ -174,12 +241,15 @@ class Core:
         """Tells the directory of a committed chat: the number that its messages carry, and its members as `(user_id,
         may_post)`."""
 
+    def refuse(self) -> None:
+        """Begins a planned stop: from now on sends and starts get 503. What was accepted and parked polls go on."""
     def stop(self) -> None:
-        """Begins a planned stop: from now on sends and starts get 503, and parked and new polls answer at once with
-        what waits for them, else empty and with a jittered `Retry-After`."""
+        """Goes on with a planned stop: parked and new polls answer at once with what waits for them, else empty and
+        with a jittered `Retry-After`."""
 
     @property
-    def is_stopping(self) -> bool: ...
+    def is_stopping(self) -> bool:
+        """Whether a stop has begun."""
 
     # Collecting
     @property

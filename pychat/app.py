@@ -19,6 +19,10 @@ from pychat.dynconf.current import CurrentConfig
 from pychat.dynconf.schemas import DynamicConfig, GcTask
 from pychat.dynconf.sources import source_of
 from pychat.errors import add_common_headers, answer_exception
+from pychat.journal.upkeep import EVERY_SEC as HISTORY_EVERY_SEC
+from pychat.journal.upkeep import TASK as HISTORY_TASK
+from pychat.journal.upkeep import keep_history_in_shape
+from pychat.journal.writer import JournalWriter
 from pychat.loader import run_loader
 from pychat.messages import routes as messages
 from pychat.messages import routes_v2 as messages_v2
@@ -52,7 +56,7 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     """
     core = Core(signing_key=signing_key)
     current = CurrentConfig(core, dynamic_config)
-    tasks = _tasks(settings, core)
+    tasks = _tasks(settings, core, database, current)
     requests = Requests(logged=settings.log.level == "debug")
     loop_lag = LoopLag()
     metrics = Metrics(
@@ -76,6 +80,7 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
         tasks=tasks,
         requests=requests,
         metrics=metrics,
+        journal=JournalWriter(core, database),
     )
     parts = [users, users_v2, chats, chats_v2, messages, messages_v2, monitor, dynconf]
     handlers = [handler for part in parts for handler in part.handlers]
@@ -90,9 +95,10 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     )
 
 
-def _tasks(settings: Settings, core: Core) -> dict[str, Task]:
+def _tasks(settings: Settings, core: Core, database: Database, current: CurrentConfig) -> dict[str, Task]:
     """What operators can run, by name."""
-    tasks = [Task(GC_TASK, partial(sweep, core))]
+    keep_history = partial(keep_history_in_shape, database, lambda: current.value.history)
+    tasks = [Task(GC_TASK, partial(sweep, core)), Task(HISTORY_TASK, keep_history, every_sec=HISTORY_EVERY_SEC)]
     if settings.testing.enabled:
         tasks.append(Task("reset-task", partial(asyncio.to_thread, core.reset)))
     return {task.name: task for task in tasks}
@@ -108,8 +114,11 @@ async def _background_tasks(app: Litestar, loop_lag: LoopLag) -> AsyncIterator[N
     def gc_config() -> GcTask:
         return services.dynamic_config.value.gc_task
 
+    # Nothing is served before: messages would be refused, and another process may still serve this database.
+    await services.journal.open()
     tasks = [
         asyncio.create_task(services.config_source.run(), name="dynamic-config"),
+        asyncio.create_task(services.journal.run(), name="journal"),
         asyncio.create_task(run_loader(core, services.database), name="loader"),
         asyncio.create_task(run_sweeper(core, gc_config, services.tasks[GC_TASK]), name="sweeper"),
         asyncio.create_task(loop_lag.measure(), name="loop lag"),

@@ -71,7 +71,7 @@ async def listening(app: Litestar, settings: Settings, addresses: Addresses) -> 
             try:
                 yield served
             finally:
-                app.state.services.core.stop()
+                await _stop(app.state.services)
         return
     # Made for its owner alone: whoever reaches the socket is believed to be the edge.
     with tempfile.TemporaryDirectory(prefix="pychat-") as folder:
@@ -108,7 +108,7 @@ async def _edge(services: Services, addresses: Addresses, upstream: Path) -> Asy
     finally:
         # First, so that the answers which the stop brings say that their connections close.
         edge.drain()
-        core.stop()
+        await _stop(services)
         deadline = time.monotonic() + DRAIN_SEC
         while edge.open_connections and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
             await asyncio.sleep(LOOK_EVERY_SEC)
@@ -126,6 +126,13 @@ async def _beat(edge: Edge) -> None:
 def _served(app: Litestar, inner: ASGIApp) -> ASGIApp:
     """What requests go through before `inner`, which is `app` or wraps it."""
     return watching_requests(taking_unread_bodies(inner), app)
+
+
+async def _stop(services: Services) -> None:
+    """Refuses what is new, then waits for the messages that were accepted: whoever polls now is still to get them."""
+    services.core.refuse()
+    await services.journal.flush()
+    services.core.stop()
 
 
 @asynccontextmanager

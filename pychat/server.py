@@ -76,11 +76,13 @@ async def open_database(settings: Settings, postgres: EmbeddedPostgres | None) -
 async def _serve(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
     _raise_open_files_limit()
     dynamic_config = load_fallback(settings.dynamic_config.fallback)
-    addresses = free_addresses(settings)
     signing_key = load_signing_key(settings)
     async with open_database(settings, postgres) as database:
         await migrate(database)
         app = create_app(settings, database, signing_key, dynamic_config)
+        # First, so that whoever served this database until now has left the addresses, which may be the same.
+        await app.state.services.journal.open()
+        addresses = free_addresses(settings)
         # Entered here, not by Granian, so that it is left also when Granian's own stop must be cut short.
         async with app.lifespan(), listening(app, settings, addresses) as application:
             _announce(settings, addresses)

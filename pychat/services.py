@@ -9,6 +9,7 @@ from pychat._core import Core, Identity, Requests
 from pychat.database.pool import Database
 from pychat.dynconf.current import CurrentConfig
 from pychat.dynconf.sources import ConfigSource
+from pychat.journal.writer import JournalWriter
 from pychat.monitor.metrics import Metrics
 from pychat.requests import authorization
 from pychat.settings import Settings
@@ -38,6 +39,7 @@ class Services(ConfigServices):
     tasks: Mapping[str, Task]
     requests: Requests
     metrics: Metrics
+    journal: JournalWriter
 
 
 def config_services_of(scope: Scope) -> ConfigServices:

@@ -24,7 +24,7 @@ _archive = click.argument("archive", metavar="ARCHIVE", type=click.Path(path_typ
 
 OTHERS = """
 SELECT count(*) FROM pg_stat_activity
-WHERE application_name = 'pychat' AND datname = current_database() AND pid <> pg_backend_pid()
+WHERE application_name IN ('pychat', 'pychat journal') AND datname = current_database() AND pid <> pg_backend_pid()
 """
 
 

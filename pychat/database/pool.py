@@ -103,6 +103,17 @@ class Database:
             await self.close()
             raise DatabaseUnavailable(f"the database is Postgres {version}; {OLDEST_SERVER} or later is needed")
 
+    async def connect_alone(self, server_settings: dict[str, str]) -> asyncpg.Connection:
+        """A connection beside the pool, for who needs a session of its own; to be closed by the caller.
+
+        Raises:
+            DatabaseUnavailable
+        """
+        try:
+            return await asyncpg.connect(self._dsn, timeout=COMMAND_TIMEOUT_SEC, server_settings=server_settings)
+        except _CONNECT_TROUBLE as error:
+            raise DatabaseUnavailable(self._noted(error)) from error
+
     async def close(self) -> None:
         """Closes the pool without waiting for statements under way."""
         if self._pool is not None:

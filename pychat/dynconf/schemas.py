@@ -52,6 +52,14 @@ class GcTask(Struct, frozen=True):
     inter_shard_pause_ms: Annotated[int, Meta(ge=0, le=10_000)] = 100  # after a shard that had sessions to close
 
 
+class History(Struct, frozen=True):
+    is_enabled: bool = True  # off: messages are only live, none is stored
+    retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0  # 0: for ever; older ones go by the week
+    max_pending: Annotated[int, Meta(ge=1, le=1_000_000)] = (
+        10_000  # messages that wait to be stored: 0.2 s at peak rate
+    )
+
+
 class DynamicConfig(Struct, frozen=True):
     """One whole snapshot. A key or a field that is not given has its default; unknown ones are ignored."""
 
@@ -61,6 +69,7 @@ class DynamicConfig(Struct, frozen=True):
     sessions: Sessions = field(default_factory=Sessions, name="SESSIONS_CONFIG")
     send_limiter: SendLimiter = field(default_factory=SendLimiter, name="SEND_LIMITER_CONFIG")
     gc_task: GcTask = field(default_factory=GcTask, name="GC_TASK_CONFIG")
+    history: History = field(default_factory=History, name="HISTORY_CONFIG")
 
     def apply(self, core: "Core") -> None:
         """Puts the snapshot in force, from the next request on."""
@@ -76,6 +85,8 @@ class DynamicConfig(Struct, frozen=True):
             limiter_token_refill_amount=self.send_limiter.token_refill_amount,
             limiter_max_rps_per_user=self.send_limiter.max_rps_per_user,
             limiter_idle_timeout_sec=self.send_limiter.idle_timeout_sec,
+            history_is_enabled=self.history.is_enabled,
+            history_max_pending=self.history.max_pending,
         )
 
 

@@ -10,7 +10,8 @@ from pychat._core import Reply
 from pychat.docs.doc import Doc
 from pychat.errors import CHALLENGE
 from pychat.messages.schemas import PollAnswer, SendToChatBody, SendToUserBody, SessionAnswer
-from pychat.requests import AnyRequest, authorization, read_body
+from pychat.messages.schemas_v2 import DraftBody, PostedAnswer
+from pychat.requests import MAX_V2_BODY_BYTES, AnyRequest, authorization, read_body
 from pychat.services import services_of
 
 
@@ -34,6 +35,31 @@ async def send_message(request: AnyRequest) -> ASGIApp:
     """Sends a message to the members of a chat, or to one recipient."""
     body = await read_body(request.receive)
     return _answer(await services_of(request.scope).core.send(authorization(request.scope), body))
+
+
+@post(
+    "/v2/chats/{chat_id:str}/messages",
+    opt={
+        "doc": Doc(
+            bodies=(DraftBody,),
+            answers={201: PostedAnswer, 200: PostedAnswer},
+            errors={
+                "may_not_post": "You may not post in this chat",
+                "chat_not_found": "There is no such chat with you in it",
+                "rate_limited": "You are over your rate",
+                "journal_full": "Too many messages wait to be stored",
+                "outcome_unknown": "The message may be stored or not; repeat it with its `client_id`",
+            },
+        )
+    },
+)
+async def post_message(request: AnyRequest) -> ASGIApp:
+    """Posts a message into a chat; answers when it is stored. With a `client_id` it may be repeated for 7 days: 200
+    then has the first answer, and nobody gets it twice."""
+    body = await read_body(request.receive, MAX_V2_BODY_BYTES)
+    core = services_of(request.scope).core
+    chat_id = request.scope["path_params"]["chat_id"]
+    return _answer(await core.post_message(authorization(request.scope), chat_id, body))
 
 
 @post(
@@ -123,4 +149,4 @@ def _answer(reply: Reply) -> ASGIApp:
     return write
 
 
-handlers = [send_message, start_session, poll_session]
+handlers = [send_message, post_message, start_session, poll_session]

@@ -34,3 +34,13 @@ class MessageList(Struct):
 
     items: list[Message]
     next: str | None
+
+
+class DraftBody(Struct, forbid_unknown_fields=True):
+    text: str
+    client_id: str | UnsetType = UNSET
+
+
+class PostedAnswer(Struct):
+    id: str
+    sent_at: str

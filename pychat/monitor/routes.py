@@ -42,6 +42,8 @@ async def show_ready(request: AnyRequest) -> StateAnswer:
         raise Refused(503, "Not ready: the server is stopping")
     if not await services.database.ready():
         raise Refused(503, "Not ready: the database does not answer")
+    if not services.journal.is_writing:
+        raise Refused(503, "Not ready: messages cannot be stored, the database does not answer")
     return StateAnswer("ready")
 
 

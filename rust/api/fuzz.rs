@@ -91,7 +91,7 @@ fn expected(body: &Value) -> Result<(&'static str, &str, &str), Refusal> {
     let message = match body.get("message") {
         None | Some(Value::Null) => None,
         Some(Value::Object(message)) => Some(message),
-        Some(_) => return Err(Refusal::Fields(FieldErrors::from([("message", vec!["Must be an object"])]))),
+        Some(_) => return Err(Refusal::Fields(FieldErrors::from([("message".into(), vec!["Must be an object"])]))),
     };
     let field = |name: &'static str| match message.and_then(|message| message.get(name)) {
         None | Some(Value::Null) => Err("Missing"),
@@ -101,7 +101,7 @@ fn expected(body: &Value) -> Result<(&'static str, &str, &str), Refusal> {
         (Err("Missing"), Ok(_) | Err("Must be a string")) => "recipient",
         _ => "chat_id",
     };
-    let errors = [to, "payload"].into_iter().filter_map(|name| Some((name, vec![field(name).err()?]))).collect();
+    let errors = [to, "payload"].into_iter().filter_map(|name| Some((name.into(), vec![field(name).err()?]))).collect();
     match (field(to), field("payload")) {
         (Ok(target), Ok(payload)) => Ok((to, target, payload)),
         _ => Err(Refusal::Fields(errors)),

@@ -3,9 +3,12 @@
 
 mod clock;
 mod contract;
+mod field;
 mod identify;
 mod object;
 mod poll;
+mod post;
+mod post_message;
 mod refusal;
 mod reply;
 mod send;
@@ -29,7 +32,7 @@ use token::Verifier;
 /// How long a request waits for the loader. A database that is slow rather than gone answers within this.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The hot routes on their hub: `send`, `start`, `poll`, and `identify` for the other routes.
+/// The hot routes on their hub: `send`, `start`, `poll`, `post_message`, and `identify` for the other routes.
 pub struct Api {
     pub hub: Hub,
     pub clock: Clock,

@@ -12,7 +12,7 @@ use super::reply::Reply;
 use super::token::TokenError;
 
 /// Field to the sentences that blame it.
-pub type FieldErrors = BTreeMap<&'static str, Vec<&'static str>>;
+pub type FieldErrors = BTreeMap<Cow<'static, str>, Vec<&'static str>>;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -39,6 +39,10 @@ pub enum Refusal {
     SessionBusy,
     SessionGone,
     Unavailable,
+    /// As many messages wait to be stored as may.
+    JournalFull,
+    /// The message may be stored or not.
+    OutcomeUnknown,
     /// The application behind the edge does not answer.
     ApplicationUnavailable,
     /// It has as much to do as it may.
@@ -75,9 +79,10 @@ impl Refusal {
 
     fn told(&self, contract: Contract) -> Told {
         use Refusal::{
-            ApplicationSilent, ApplicationUnavailable, BodyTooLarge, Fields, Malformed, MayNotPost, NoSuchChat,
-            NoSuchRecipient, NoSuchUser, NotJson, OverRate, Overloaded, RecipientFull, RecipientOffline, SessionBusy,
-            SessionGone, Stopping, Token, TooManyConnections, TooManySessions, TooManyUsers, Unavailable,
+            ApplicationSilent, ApplicationUnavailable, BodyTooLarge, Fields, JournalFull, Malformed, MayNotPost,
+            NoSuchChat, NoSuchRecipient, NoSuchUser, NotJson, OutcomeUnknown, OverRate, Overloaded, RecipientFull,
+            RecipientOffline, SessionBusy, SessionGone, Stopping, Token, TooManyConnections, TooManySessions,
+            TooManyUsers, Unavailable,
         };
         let (status, code, message) = match self {
             Token(why) => (401, why.code(), why.sentence()),
@@ -97,6 +102,8 @@ impl Refusal {
             SessionBusy => (409, "session_busy", "This session is being polled already"),
             SessionGone => (410, "session_gone", "There is no such session"),
             Unavailable => (503, "database_unavailable", "The database does not answer"),
+            JournalFull => (503, "journal_full", "Too many messages wait to be stored"),
+            OutcomeUnknown => (503, "outcome_unknown", "It is not known whether the message was stored"),
             ApplicationUnavailable => (503, "application_unavailable", "The application does not answer"),
             ApplicationSilent => (503, "not_ready", "Not ready: the event loop is silent"),
             Overloaded => (503, "overloaded", "The server has too much to do"),
@@ -112,8 +119,8 @@ impl Refusal {
             },
             errors: match self {
                 Fields(errors) => errors.clone(),
-                NoSuchChat => FieldErrors::from([("chat_id", vec![message])]),
-                NoSuchRecipient => FieldErrors::from([("recipient", vec![message])]),
+                NoSuchChat => FieldErrors::from([("chat_id".into(), vec![message])]),
+                NoSuchRecipient => FieldErrors::from([("recipient".into(), vec![message])]),
                 _ => FieldErrors::new(),
             },
             retry_after: match self {

@@ -7,12 +7,14 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::field::{Field, visit_others};
 use super::object::Object;
 use super::refusal::{FieldErrors, Refusal};
 use super::reply::Reply;
-use super::{Api, looked_up, text};
+use super::{Api, looked_up};
 use crate::hub::Micros;
 use crate::hub::directory::User;
+use crate::hub::journal::{Post, Recipients};
 use crate::hub::mailbox::Delivery;
 use crate::hub::message::Message;
 
@@ -50,39 +52,36 @@ impl Api {
             return Err(Refusal::BodyTooLarge);
         }
         let order = decode(body)?;
-        self.hub.limiter.take(sender.id, now, &self.hub.settings().limiter).map_err(|over| {
-            self.hub.stats.limiter_rejected.add(1);
-            Refusal::OverRate { retry_after: over.retry_after }
-        })?;
-        let text =
-            text::check(&order.payload).map_err(|broken| Refusal::Fields(FieldErrors::from([("text", broken)])))?;
-        if self.hub.is_stopping() {
-            return Err(Refusal::Stopping);
-        }
+        let text = self.judge_text(sender.id, &order.payload, now)?;
         match &order.to {
-            Target::Chat(id) => self.send_to_chat(&sender, id, text, now).await,
+            Target::Chat(id) => self.post(&sender, id, text, None, now).await.map(drop),
             Target::Recipient(name) => self.send_to_recipient(&sender, name, text, now).await,
         }
     }
 
-    async fn send_to_chat(&self, sender: &User, id: &str, text: &str, now: Micros) -> Result<(), Refusal> {
-        let chat = looked_up(self.hub.directory.chat(id, now)).await?.ok_or(Refusal::NoSuchChat)?;
-        if !chat.member(sender.id).ok_or(Refusal::NoSuchChat)?.may_post {
-            return Err(Refusal::MayNotPost);
+    async fn send_to_recipient(&self, sender: &User, name: &str, text: &str, now: Micros) -> Result<(), Refusal> {
+        let directory = &self.hub.directory;
+        let recipient = looked_up(directory.user_named(&name.to_ascii_lowercase(), now)).await?;
+        let recipient = recipient.ok_or(Refusal::NoSuchRecipient)?.id;
+        if !self.hub.is_online(recipient) {
+            return Err(Refusal::RecipientOffline);
         }
         let message = Message::new(&sender.username, text, now);
-        self.hub.deliver(&message, chat.members().iter().map(|member| member.user));
-        Ok(())
-    }
-
-    async fn send_to_recipient(&self, sender: &User, name: &str, text: &str, now: Micros) -> Result<(), Refusal> {
-        let recipient = looked_up(self.hub.directory.user_named(&name.to_ascii_lowercase(), now)).await?;
-        let recipient = recipient.ok_or(Refusal::NoSuchRecipient)?;
-        match self.hub.deliver(&Message::new(&sender.username, text, now), [recipient.id]) {
-            Delivery { accepted: 0, refused: 0 } => Err(Refusal::RecipientOffline),
-            Delivery { refused: 0, .. } => Ok(()),
-            _ => Err(Refusal::RecipientFull),
-        }
+        let delivery = if self.hub.settings().history.is_enabled {
+            let chat = looked_up(directory.private_chat(sender.id, recipient, now)).await?;
+            let chat = chat.ok_or(Refusal::Unavailable)?;
+            let to = Recipients::One(recipient);
+            self.journal(Post { sender: sender.id, chat, to, text: text.into(), message, client_id: None })
+                .await?
+                .delivery
+        } else {
+            let delivery = self.hub.deliver(&message, [recipient]);
+            if delivery == Delivery::default() {
+                return Err(Refusal::RecipientOffline);
+            }
+            delivery
+        };
+        if delivery.refused > 0 { Err(Refusal::RecipientFull) } else { Ok(()) }
     }
 }
 
@@ -94,7 +93,9 @@ pub(super) fn decode(body: &[u8]) -> Result<Order<'_>, Refusal> {
     let Object(Envelope { message }) = serde_json::from_slice(body).map_err(|_| Refusal::NotJson)?;
     let message = match message {
         MessageField::Object(message) => message,
-        MessageField::Other => return Err(Refusal::Fields(FieldErrors::from([("message", vec![MUST_BE_OBJECT])]))),
+        MessageField::Other => {
+            return Err(Refusal::Fields(FieldErrors::from([("message".into(), vec![MUST_BE_OBJECT])])));
+        }
     };
     let mut errors = FieldErrors::new();
     // The older dialect is only meant where no `chat_id` stands.
@@ -136,27 +137,6 @@ struct MessageBody<'a> {
     payload: Field<'a>,
 }
 
-/// A value that should be text, so that a wrong type is the field's fault and not the whole body's.
-#[derive(Default)]
-enum Field<'a> {
-    #[default]
-    Missing,
-    NotText,
-    Text(Cow<'a, str>),
-}
-
-impl<'a> Field<'a> {
-    fn text(self, name: &'static str, errors: &mut FieldErrors) -> Option<Cow<'a, str>> {
-        let why = match self {
-            Self::Text(text) => return Some(text),
-            Self::Missing => "Missing",
-            Self::NotText => "Must be a string",
-        };
-        errors.insert(name, vec![why]);
-        None
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
 enum Key {
@@ -165,55 +145,6 @@ enum Key {
     Payload,
     #[serde(other)]
     Other,
-}
-
-/// Implements the visits of every JSON type but the named ones with one value.
-macro_rules! visit_others {
-    ($lifetime:lifetime, $value:expr) => {
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("any JSON value")
-        }
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-        fn visit_seq<A: SeqAccess<$lifetime>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($value)
-        }
-    };
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AsField;
-        impl<'de> Visitor<'de> for AsField {
-            type Value = Field<'de>;
-            visit_others!('de, Field::NotText);
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Field::Missing)
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Field::Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Field::Text(Cow::Owned(text.to_owned())))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Field::NotText)
-            }
-        }
-        deserializer.deserialize_any(AsField)
-    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for MessageField<'a> {

@@ -14,7 +14,7 @@ impl Api {
     async fn try_start(&self, authorization: Option<&str>) -> Result<Reply, Refusal> {
         let now = self.clock.now();
         let user = self.identify(authorization, now).await?;
-        if self.hub.is_stopping() {
+        if self.hub.is_refusing() {
             return Err(Refusal::Stopping);
         }
         let session = self.hub.open(user.id, now).map_err(|error| match error {

@@ -1,5 +1,6 @@
 //! Every answer of the hot routes, by the HTTP contract.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::refusal::FieldErrors;
 use super::token::TokenError;
 use super::*;
-use crate::hub::directory::{Chat, Member, User};
+use crate::hub::directory::{Chat, Loaded, Member, User};
 use crate::hub::settings::{LimiterSettings, Settings};
 use crate::hub::{Micros, UserId};
 
@@ -24,8 +25,30 @@ fn api() -> Arc<Api> {
         put_user(&api, id, name, 0, false);
     }
     let members = vec![Member { user: 1, may_post: true }, Member { user: 2, may_post: false }];
-    api.hub.directory.put_chat("pc:1".into(), Chat::new(1, members));
-    Arc::new(api)
+    api.hub.directory.put_chat(Chat::new("pc:1".into(), 1, members));
+    let api = Arc::new(api);
+    if tokio::runtime::Handle::try_current().is_ok() {
+        api.hub.journal.open(0);
+        tokio::spawn(store(Arc::clone(&api)));
+        tokio::spawn(load_private_chats(Arc::clone(&api)));
+    }
+    api
+}
+
+/// A database that takes everything.
+async fn store(api: Arc<Api>) {
+    loop {
+        let batch = poll_fn(|cx| api.hub.journal.poll_batch(cx, Clock::machine())).await;
+        api.hub.publish(batch, api.clock.now()).await;
+    }
+}
+
+async fn load_private_chats(api: Arc<Api>) {
+    loop {
+        let batch = api.hub.directory.next_batch().await;
+        let pairs = batch.pairs.iter().map(|pair| (*pair, 7)).collect();
+        api.hub.directory.land(&batch, Loaded { pairs, ..Loaded::default() }, api.clock.now());
+    }
 }
 
 fn put_user(api: &Api, id: UserId, name: &str, revision: i32, deleted: bool) {
@@ -342,7 +365,7 @@ proptest! {
 
 #[test]
 fn version_2_gives_problems() {
-    let fields = FieldErrors::from([("text", vec!["Empty"])]);
+    let fields = FieldErrors::from([("text".into(), vec!["Empty"])]);
     for (refusal, expected) in [
         (
             Refusal::Token(TokenError::Revoked),

@@ -83,6 +83,10 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
             let authorization = authorization(request.headers()).map(Cow::into_owned);
             after_body(request, Box::pin(start(context, authorization, id)))
         }
+        (Door::Public, &Method::POST, path) if chat_id(path).is_some() => {
+            let chat_id = chat_id(path).unwrap_or_default();
+            Box::pin(post_message(context, request, chat_id, id))
+        }
         (Door::Public, &Method::GET, path) if session_id(path).is_some() => {
             context.ask(Hot::Poll);
             let session_id = session_id(path).unwrap_or_default().to_owned();
@@ -114,6 +118,13 @@ fn session_id(path: &str) -> Option<&str> {
     path.strip_prefix("/v1/messages/poll/").filter(|id| !id.contains(['/', '%']))
 }
 
+/// The chat that a path asks to post in. Clients escape the colon, or not; what else is escaped is for the application.
+fn chat_id(path: &str) -> Option<String> {
+    let id = path.strip_prefix("/v2/chats/")?.strip_suffix("/messages")?;
+    let id = id.replace("%3A", ":").replace("%3a", ":");
+    (!id.contains(['/', '%'])).then_some(id)
+}
+
 /// Takes the body, which `answering` has no use for, from the wire first, so that the next request can be read.
 fn after_body(request: Request<Incoming>, answering: Answering) -> Answering {
     let body = request.into_body();
@@ -134,6 +145,18 @@ async fn send(context: Context, request: Request<Incoming>, id: HeaderValue) -> 
     };
     context.progress.enter(Phase::Working);
     let answer = context.shared.api.send(authorization(&head.headers).as_deref(), &body.data).await;
+    let answer = reply(&context, answer, id);
+    if body.cut_off { unread(answer) } else { answer }
+}
+
+async fn post_message(context: Context, request: Request<Incoming>, chat_id: String, id: HeaderValue) -> Answer {
+    let (head, body) = request.into_parts();
+    let Some(body) = body::read(body, Contract::V2.max_body()).await else {
+        return unread(reply(&context, Refusal::Malformed.reply(Contract::V2), id));
+    };
+    context.progress.enter(Phase::Working);
+    let authorization = authorization(&head.headers);
+    let answer = context.shared.api.post_message(authorization.as_deref(), &chat_id, &body.data).await;
     let answer = reply(&context, answer, id);
     if body.cut_off { unread(answer) } else { answer }
 }

@@ -17,6 +17,7 @@ impl Hub {
         vec![
             size("chat_mailbox_opened_current", "Users online: those who have a mailbox.", self.online()),
             size("chat_limiter_opened_current", "Senders who have a token bucket.", self.limiter.bucket_count()),
+            size("chat_journal_pending_current", "Messages accepted and not yet stored.", self.journal.pending()),
         ]
     }
 

@@ -33,6 +33,7 @@ pub struct User {
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chat {
+    pub id: Box<str>,
     /// The key that its messages carry in the database.
     pub number: ChatNumber,
     /// Sorted by user.
@@ -51,9 +52,9 @@ pub struct Member {
 }
 
 impl Chat {
-    pub fn new(number: ChatNumber, mut members: Vec<Member>) -> Self {
+    pub fn new(id: Box<str>, number: ChatNumber, mut members: Vec<Member>) -> Self {
         members.sort_unstable_by_key(|member| member.user);
-        Self { number, members: members.into_boxed_slice() }
+        Self { id, number, members: members.into_boxed_slice() }
     }
 
     pub fn members(&self) -> &[Member] {
@@ -94,7 +95,7 @@ pub struct LoadBatch {
 #[derive(Debug, Default)]
 pub struct Loaded {
     pub users: Vec<User>,
-    pub chats: HashMap<Box<str>, Chat>,
+    pub chats: Vec<Chat>,
     pub pairs: HashMap<Pair, ChatNumber>,
 }
 
@@ -156,6 +157,11 @@ impl Directory {
         Ok(None)
     }
 
+    /// The chat, if at hand.
+    pub fn known_chat(&self, id: &str, now: Micros) -> Option<Arc<Chat>> {
+        self.chats.known(id, now).flatten()
+    }
+
     pub async fn chat(&self, id: &str, now: Micros) -> Found<Arc<Chat>> {
         if !could_exist(id) {
             return Ok(None);
@@ -197,12 +203,14 @@ impl Directory {
 
     /// Answers a batch: what was asked and is not among the rows does not exist.
     pub fn land(&self, batch: &LoadBatch, loaded: Loaded, now: Micros) {
-        let Loaded { users, mut chats, pairs } = loaded;
+        let Loaded { users, chats, pairs } = loaded;
         let by_id: HashMap<UserId, Arc<User>> = users.into_iter().map(|user| (user.id, Arc::new(user))).collect();
+        let chats: HashMap<Box<str>, Arc<Chat>> =
+            chats.into_iter().map(|chat| (chat.id.clone(), Arc::new(chat))).collect();
         let by_name: HashMap<&str, UserId> = by_id.values().map(|user| (&*user.username, user.id)).collect();
         self.users.land(batch.number, now, |id| Ok(by_id.get(id).cloned()));
         self.names.land(batch.number, now, |name| Ok(by_name.get(&**name).copied()));
-        self.chats.land(batch.number, now, |id| Ok(chats.remove(id).map(Arc::new)));
+        self.chats.land(batch.number, now, |id| Ok(chats.get(id).cloned()));
         self.pairs.land(batch.number, now, |pair| Ok(pairs.get(pair).copied()));
     }
 
@@ -227,8 +235,8 @@ impl Directory {
     }
 
     /// Stores a committed chat.
-    pub fn put_chat(&self, id: Box<str>, chat: Chat) {
-        self.chats.put(id, Arc::new(chat), |_| false);
+    pub fn put_chat(&self, chat: Chat) {
+        self.chats.put(chat.id.clone(), Arc::new(chat), |_| false);
     }
 }
 

@@ -64,6 +64,11 @@ impl Mailbox {
         })
     }
 
+    /// Tells every session that something is missing in it.
+    pub fn declare_gap(&self) {
+        self.sessions.read(|sessions| sessions.iter().for_each(|(_, session)| session.declare_gap()));
+    }
+
     pub fn has_idle(&self, now: Micros, timeout: Micros) -> bool {
         self.sessions.read(|sessions| sessions.iter().any(|(_, session)| session.is_idle(now, timeout)))
     }

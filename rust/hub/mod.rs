@@ -2,10 +2,12 @@
 
 mod census;
 pub mod directory;
+pub mod journal;
 pub mod limiter;
 mod lookup;
 pub mod mailbox;
 pub mod message;
+mod publish;
 pub mod session;
 pub mod settings;
 pub mod stats;
@@ -18,6 +20,7 @@ pub use lookup::Unavailable;
 use crate::structures::{InsertError, ShardedMap};
 use crate::sync::{ArcSwap, AtomicBool, AtomicUsize, Mutex, Ordering, random_id};
 use directory::Directory;
+use journal::Journal;
 use limiter::Limiter;
 use mailbox::{Delivery, Mailbox};
 use message::SharedMessage;
@@ -47,6 +50,7 @@ pub enum OpenError {
 /// Everything of one serving process that must be known to move a message.
 pub struct Hub {
     pub directory: Directory,
+    pub journal: Journal,
     pub limiter: Limiter,
     pub stats: Stats,
     mailboxes: ShardedMap<UserId, Arc<Mailbox>>,
@@ -55,6 +59,7 @@ pub struct Hub {
     /// Mailboxes there are: kept beside the map so that its bound holds over all shards. Senders read what is beside it.
     online: CachePadded<AtomicUsize>,
     settings: ArcSwap<Settings>,
+    refusing: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -62,12 +67,14 @@ impl Default for Hub {
     fn default() -> Self {
         Self {
             directory: Directory::default(),
+            journal: Journal::default(),
             limiter: Limiter::new(SHARDS),
             stats: Stats::default(),
             mailboxes: ShardedMap::new(SHARDS),
             swept: Mutex::new(Vec::new()),
             online: CachePadded::new(AtomicUsize::new(0)),
             settings: ArcSwap::default(),
+            refusing: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }
     }
@@ -133,6 +140,18 @@ impl Hub {
         self.stats.send_successful.add(total.accepted);
         self.stats.send_dropped_overflow.add(total.refused);
         total
+    }
+
+    /// Whether a message to the user would reach a session now.
+    pub fn is_online(&self, user: UserId) -> bool {
+        self.mailboxes.read(&user, |mailbox| !mailbox.is_empty()).unwrap_or(false)
+    }
+
+    /// Tells all sessions of these users that something is missing in them.
+    pub fn declare_gap(&self, users: impl IntoIterator<Item = UserId>) {
+        for mailbox in users.into_iter().filter_map(|user| self.mailboxes.get(&user)) {
+            mailbox.declare_gap();
+        }
     }
 
     /// Makes the user's parked readers look again.
@@ -228,13 +247,24 @@ impl Hub {
         self.online.load(Ordering::Relaxed)
     }
 
+    /// Whether a stop has begun, so that nothing new may.
+    pub fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::SeqCst)
+    }
+
+    /// The first half of a stop: nothing new begins, what is under way goes on.
+    pub fn refuse(&self) {
+        self.refusing.store(true, Ordering::SeqCst);
+    }
+
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// From now on nothing new begins, and parked reads end. The flag is raised before the wakes, and a reader registers
+    /// From now on nothing new begins, and parked reads end too. The flag is raised before the wakes, and a reader registers
     /// its waker before it looks at the flag, so none sleeps on.
     pub fn stop(&self) {
+        self.refuse();
         self.stopping.store(true, Ordering::SeqCst);
         for shard in 0..self.mailboxes.shard_count() {
             for mailbox in self.mailboxes.collect(shard, |_, mailbox| Some(Arc::clone(mailbox))) {

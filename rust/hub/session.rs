@@ -118,6 +118,12 @@ impl Session {
         if accepted { Pushed::Accepted } else { Pushed::Refused }
     }
 
+    /// Says with the next answer that something is missing, as after a refused push.
+    pub fn declare_gap(&self) {
+        self.refused.fetch_add(1, Ordering::Release);
+        self.waker.wake();
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }

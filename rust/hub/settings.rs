@@ -13,6 +13,15 @@ pub struct Settings {
     pub session_idle_timeout: Micros,
     pub max_sessions_amount: usize,
     pub limiter: LimiterSettings,
+    pub history: HistorySettings,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct HistorySettings {
+    /// Else messages are only live: delivered, and not stored.
+    pub is_enabled: bool,
+    /// Messages accepted and not answered.
+    pub max_pending: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +47,7 @@ impl Default for Settings {
             session_idle_timeout: 60 * SECOND,
             max_sessions_amount: 5,
             limiter: LimiterSettings { is_enabled: true, refill: 5, burst: 10, idle_timeout: 5 * SECOND },
+            history: HistorySettings { is_enabled: true, max_pending: 10_000 },
         }
     }
 }

@@ -144,6 +144,20 @@ stats! {
         limiter_removed: "chat_limiter_removed_total",
         /// Sends refused because their sender was over the rate.
         limiter_rejected: "chat_limiter_rejected_total",
+        /// Messages stored.
+        journal_committed: "chat_journal_committed_total",
+        /// Messages refused since as many waited to be stored as may.
+        journal_full: "chat_journal_refused_full_total",
+        /// Messages refused since the database was away.
+        journal_closed: "chat_journal_refused_closed_total",
+        /// Messages accepted that could then not be stored; their senders were told.
+        journal_failed: "chat_journal_failed_total",
+        /// Messages of which nobody knew for a while whether they were stored; their senders were told.
+        journal_unknown: "chat_journal_unknown_total",
+        /// Messages whose client id was used shortly before.
+        journal_repeats_recent: "chat_journal_repeats_recent_total",
+        /// Messages whose client id was found in the database.
+        journal_repeats_stored: "chat_journal_repeats_stored_total",
     }
     gauges {
         /// Polls under way: those that wait, and those being answered.
@@ -162,6 +176,14 @@ stats! {
         polling_overhead_us: "chat_messages_polling_overhead_us_hist" &[1, 500, 700, 1_000, 5_000, 10_000, 100_000],
         /// Messages that a poll brought.
         batch_size: "chat_messages_batch_size_hist" &[1, 5, 10, 20, 50, 70, 100],
+        /// Messages in a batch of the journal.
+        journal_batch_size: "chat_journal_batch_size_hist" &[1, 5, 10, 50, 100, 200, 500, 1_000],
+        /// How long an accepted message waited for its batch to be begun, in microseconds.
+        journal_gather_us: "chat_journal_gather_duration_hist" &[100, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 1_000_000],
+        /// How long a batch took from then until it was committed, in microseconds.
+        journal_write_us: "chat_journal_write_duration_hist" &[100, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 1_000_000],
+        /// How long a committed batch took to be delivered and answered, in microseconds.
+        journal_publish_us: "chat_journal_publish_duration_hist" &[100, 500, 1_000, 2_000, 5_000, 10_000, 50_000],
         /// How long a session was open, in seconds.
         sessions_lifetime_sec: "chat_sessions_lifetime_sec_hist" &[1, 10, 50, 100, 500, 1_000, 10_000],
     }

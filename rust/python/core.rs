@@ -12,7 +12,7 @@ use super::reply::Answer;
 use crate::api::Api;
 use crate::api::token::{KeyTooShort, Verifier};
 use crate::hub::directory::ChatNumber;
-use crate::hub::settings::{LimiterSettings, Settings};
+use crate::hub::settings::{HistorySettings, LimiterSettings, Settings};
 use crate::hub::stats::{HistogramSnapshot, Metric};
 use crate::hub::{Micros, UserId};
 
@@ -54,7 +54,7 @@ impl Core {
 
     #[pyo3(signature = (*, polling_max_size, polling_time_sec, max_users_amount, max_queue_size, max_queue_bytes,
         session_idle_timeout_sec, max_sessions_amount, limiter_is_enabled, limiter_token_refill_amount,
-        limiter_max_rps_per_user, limiter_idle_timeout_sec))]
+        limiter_max_rps_per_user, limiter_idle_timeout_sec, history_is_enabled, history_max_pending))]
     #[expect(clippy::too_many_arguments, reason = "one keyword a setting")]
     fn apply_settings(
         &self,
@@ -69,6 +69,8 @@ impl Core {
         limiter_token_refill_amount: u32,
         limiter_max_rps_per_user: u32,
         limiter_idle_timeout_sec: u32,
+        history_is_enabled: bool,
+        history_max_pending: usize,
     ) {
         let seconds = |seconds: u32| Micros::from(seconds) * SECOND;
         self.api.hub.apply(Settings {
@@ -85,6 +87,7 @@ impl Core {
                 burst: limiter_max_rps_per_user,
                 idle_timeout: seconds(limiter_idle_timeout_sec),
             },
+            history: HistorySettings { is_enabled: history_is_enabled, max_pending: history_max_pending },
         });
     }
 
@@ -100,6 +103,18 @@ impl Core {
     fn send<'py>(&self, py: Python<'py>, authorization: Option<String>, body: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let (api, body) = (Arc::clone(&self.api), body.to_vec());
         awaitable(py, async move { Ok(Answer(api.send(authorization.as_deref(), &body).await)) })
+    }
+
+    #[pyo3(signature = (authorization, chat_id, body))]
+    fn post_message<'py>(
+        &self,
+        py: Python<'py>,
+        authorization: Option<String>,
+        chat_id: String,
+        body: &[u8],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (api, body) = (Arc::clone(&self.api), body.to_vec());
+        awaitable(py, async move { Ok(Answer(api.post_message(authorization.as_deref(), &chat_id, &body).await)) })
     }
 
     #[pyo3(signature = (authorization))]
@@ -151,7 +166,11 @@ impl Core {
     }
 
     fn put_chat(&self, chat_id: String, number: ChatNumber, members: Vec<MemberRow>) {
-        self.api.hub.directory.put_chat(chat_id.into(), load::chat(number, members));
+        self.api.hub.directory.put_chat(load::chat((chat_id, number, members)));
+    }
+
+    fn refuse(&self) {
+        self.api.hub.refuse();
     }
 
     fn stop(&self, py: Python<'_>) {
@@ -160,7 +179,7 @@ impl Core {
 
     #[getter]
     fn is_stopping(&self) -> bool {
-        self.api.hub.is_stopping()
+        self.api.hub.is_refusing()
     }
 
     #[getter]

@@ -19,8 +19,8 @@ pub fn user((id, username, revision, token_generation, deleted): UserRow) -> Use
     User { id, username: username.into(), revision, token_generation, deleted }
 }
 
-pub fn chat(number: ChatNumber, members: Vec<MemberRow>) -> Chat {
-    Chat::new(number, members.into_iter().map(|(user, may_post)| Member { user, may_post }).collect())
+pub fn chat((id, number, members): ChatRow) -> Chat {
+    Chat::new(id.into(), number, members.into_iter().map(|(user, may_post)| Member { user, may_post }).collect())
 }
 
 #[pyclass(frozen, module = "pychat._core")]
@@ -60,7 +60,7 @@ impl LoadBatch {
     fn resolve(&self, users: Vec<UserRow>, chats: Vec<ChatRow>, private_chats: Vec<(Pair, ChatNumber)>) {
         let loaded = Loaded {
             users: users.into_iter().map(user).collect(),
-            chats: chats.into_iter().map(|(id, number, members)| (id.into(), chat(number, members))).collect(),
+            chats: chats.into_iter().map(chat).collect(),
             pairs: private_chats.into_iter().collect(),
         };
         self.api.hub.directory.land(&self.batch, loaded, self.api.clock.now());

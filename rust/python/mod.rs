@@ -4,6 +4,7 @@
 mod awaitable;
 mod core;
 mod edge;
+mod journal;
 mod load;
 mod process;
 mod reply;
@@ -21,6 +22,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<core::Core>()?;
     module.add_class::<core::Identity>()?;
     module.add_class::<edge::Edge>()?;
+    module.add_class::<journal::Journal>()?;
+    module.add_class::<journal::Batch>()?;
+    module.add_class::<journal::Repeats>()?;
     module.add_class::<load::LoadBatch>()?;
     module.add_class::<reply::Reply>()?;
     module.add_class::<requests::Requests>()?;

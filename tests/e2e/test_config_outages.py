@@ -17,7 +17,8 @@ from tests.support.server import Options, Server, running
 from tests.support.talk import EXPECTED, Talk
 from tests.support.wait import wait_until
 
-BASE = {**QUICK_POLLS, "SEND_LIMITER_CONFIG": {"is_enabled": False}}
+# Without history: what is not stored goes on without a database.
+BASE = {**QUICK_POLLS, "SEND_LIMITER_CONFIG": {"is_enabled": False}, "HISTORY_CONFIG": {"is_enabled": False}}
 
 
 def sessions(amount: int) -> dict[str, object]:

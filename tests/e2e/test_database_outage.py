@@ -28,7 +28,12 @@ def database(workspace: Path) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def server(server_options: Callable[..., Options], database: Postgres) -> Iterator[Server]:
-    config = {"POLLING_CONFIG": {"polling_time_sec": 1}, "SEND_LIMITER_CONFIG": {"is_enabled": False}}
+    # Messages that are stored are another test's (`tests/journal`): here all goes on that needs no database.
+    config = {
+        "POLLING_CONFIG": {"polling_time_sec": 1},
+        "SEND_LIMITER_CONFIG": {"is_enabled": False},
+        "HISTORY_CONFIG": {"is_enabled": False},
+    }
     with running(server_options(config, PYCHAT_DATABASE__URL=database.new_database())) as started:
         yield started
 

@@ -12,6 +12,9 @@ CREATE TABLE messages (
     PRIMARY KEY (chat, id)
 ) PARTITION BY RANGE (id);
 
+-- By id alone: the highest, from which the ids go on after a restart, and single messages.
+CREATE INDEX messages_id ON messages (id);
+
 -- Which of a sender's client ids were used, and for which message, so that a repeated request is not a second message.
 -- Apart from the messages: there the key would have to hold the partitions' column, and so promise nothing.
 CREATE TABLE message_claims (

@@ -98,8 +98,9 @@ async fn a_failed_batch_answers_everyone_and_remembers_nothing() {
     directory.fail(&batch, 0);
     assert_eq!(asked.await.unwrap(), Err(Unavailable));
     let (asked, batch) = ask(&directory, |d| async move { d.chat("pc:1", 0).await }).await;
-    let chat = Chat::new(7, vec![Member { user: 2, may_post: true }, Member { user: 1, may_post: false }]);
-    directory.land(&batch, Loaded { chats: HashMap::from([("pc:1".into(), chat)]), ..Loaded::default() }, 0);
+    let chat =
+        Chat::new("pc:1".into(), 7, vec![Member { user: 2, may_post: true }, Member { user: 1, may_post: false }]);
+    directory.land(&batch, Loaded { chats: vec![chat], ..Loaded::default() }, 0);
     let chat = asked.await.unwrap().unwrap().unwrap();
     assert_eq!(chat.member(1), Some(Member { user: 1, may_post: false }));
     assert_eq!(chat.member(3), None);

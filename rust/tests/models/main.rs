@@ -8,6 +8,7 @@
 //! merged, `LOOM_MAX_PREEMPTIONS=5` is worth its minutes.
 
 mod hub;
+mod journal;
 mod mpsc_queue;
 mod rcu_map;
 mod session;

@@ -1,0 +1,1 @@
+"""Messages on their way into Postgres, and what keeps their tables in shape."""

@@ -1,0 +1,43 @@
+"""The client ids that messages were sent under: which message one was used for, and forgetting them in time."""
+
+from pychat._core import Repeats
+from pychat.database.pool import Database
+
+KEPT_DAYS = 7
+"""As the HTTP contract says."""
+
+FORGOTTEN_AT_ONCE = 5_000
+"""Rows a statement: some tens of milliseconds, so that nobody waits long for a lock, or for the disk."""
+
+_FIND = """
+    SELECT sender, client_id, message_id FROM message_claims
+    JOIN unnest($1::bigint[], $2::text[]) AS wanted (sender, client_id) USING (sender, client_id)
+"""
+_FORGET = """
+    DELETE FROM message_claims WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM message_claims WHERE message_id < $1 ORDER BY message_id LIMIT $2
+    ))
+"""
+
+
+async def answer_repeats(database: Database, repeats: Repeats) -> None:
+    """Tells who repeated a client id the message that it was first used for.
+
+    Raises:
+        DatabaseUnavailable: they are to try again.
+    """
+    claims = repeats.claims()
+    rows = await database.fetch(_FIND, [sender for sender, _ in claims], [client_id for _, client_id in claims])
+    repeats.answer_with([tuple(row) for row in rows])
+
+
+async def forget_claims(database: Database, before_id: int) -> None:
+    """Deletes the client ids of messages below `before_id`.
+
+    Raises:
+        DatabaseUnavailable
+    """
+    deleted = FORGOTTEN_AT_ONCE
+    while deleted >= FORGOTTEN_AT_ONCE:
+        tag = await database.execute(_FORGET, before_id, FORGOTTEN_AT_ONCE)
+        deleted = int(tag.rpartition(" ")[2])

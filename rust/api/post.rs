@@ -1,0 +1,92 @@
+//! What both versions judge alike of a message, and its way to a chat.
+
+use std::sync::Arc;
+
+use super::refusal::{FieldErrors, Refusal};
+use super::{Api, looked_up, text};
+use crate::hub::directory::{Chat, User};
+use crate::hub::journal::{self, Accepted, MessageId, Outcome, Post, Recipients};
+use crate::hub::mailbox::Delivery;
+use crate::hub::message::Message;
+use crate::hub::{Micros, UserId};
+
+use super::clock::Clock;
+
+/// A message that is where it belongs.
+pub(super) struct Posted {
+    pub id: MessageId,
+    /// Else its client id was used before, for the message with this id.
+    pub is_new: bool,
+    pub delivery: Delivery,
+}
+
+impl Api {
+    /// Takes a token of the sender's rate; then the text, if it keeps the rules.
+    pub(super) fn judge_text<'a>(&self, sender: UserId, text: &'a str, now: Micros) -> Result<&'a str, Refusal> {
+        self.hub.limiter.take(sender, now, &self.hub.settings().limiter).map_err(|over| {
+            self.hub.stats.limiter_rejected.add(1);
+            Refusal::OverRate { retry_after: over.retry_after }
+        })?;
+        let text = text::check(text).map_err(|broken| Refusal::Fields(FieldErrors::from([("text".into(), broken)])))?;
+        if self.hub.is_refusing() { Err(Refusal::Stopping) } else { Ok(text) }
+    }
+
+    /// Posts into a chat that the sender may post in.
+    pub(super) async fn post(
+        &self,
+        sender: &User,
+        chat_id: &str,
+        text: &str,
+        client_id: Option<&str>,
+        now: Micros,
+    ) -> Result<Posted, Refusal> {
+        let chat = looked_up(self.hub.directory.chat(chat_id, now)).await?.ok_or(Refusal::NoSuchChat)?;
+        if !chat.member(sender.id).ok_or(Refusal::NoSuchChat)?.may_post {
+            return Err(Refusal::MayNotPost);
+        }
+        let message = Message::new(&sender.username, text, now);
+        let client_id = client_id.map(Arc::from);
+        if self.hub.settings().history.is_enabled {
+            let (number, to) = (chat.number, Recipients::Members(chat));
+            return self
+                .journal(Post { sender: sender.id, chat: number, to, text: text.into(), message, client_id })
+                .await;
+        }
+        let claim = client_id.map(|client_id| (sender.id, client_id));
+        Ok(match self.hub.journal.pass(claim, Clock::machine()) {
+            Ok(id) => Posted { id, is_new: true, delivery: self.hub.deliver(&message, members(&chat)) },
+            Err(first) => Posted { id: first, is_new: false, delivery: Delivery::default() },
+        })
+    }
+
+    /// Waits until the message is committed and delivered.
+    pub(super) async fn journal(&self, post: Post) -> Result<Posted, Refusal> {
+        let (hub, stats) = (&self.hub, &self.hub.stats);
+        let accepted = hub.journal.accept(post, hub.settings().history.max_pending, Clock::machine());
+        let outcome = match accepted {
+            Ok(Accepted::Waiting(outcome)) => outcome.await.unwrap_or(Outcome::Unknown),
+            Ok(Accepted::Repeated(id)) => {
+                stats.journal_repeats_recent.add(1);
+                Outcome::Repeated(id)
+            }
+            Err(journal::Refused::Full) => {
+                stats.journal_full.add(1);
+                return Err(Refusal::JournalFull);
+            }
+            Err(journal::Refused::Closed) => {
+                stats.journal_closed.add(1);
+                return Err(if hub.is_refusing() { Refusal::Stopping } else { Refusal::Unavailable });
+            }
+        };
+        match outcome {
+            Outcome::Committed { id, delivery } => Ok(Posted { id, is_new: true, delivery }),
+            Outcome::Repeated(id) => Ok(Posted { id, is_new: false, delivery: Delivery::default() }),
+            Outcome::Failed => Err(Refusal::Unavailable),
+            Outcome::Unknown => Err(Refusal::OutcomeUnknown),
+        }
+    }
+}
+
+fn members(chat: &Chat) -> impl Iterator<Item = UserId> {
+    chat.members().iter().map(|member| member.user)
+}
