@@ -12,7 +12,7 @@ use crate::peers::Peer;
 /// Each sender is one of a pair: it writes to a reader of its own, whose sessions are polled all the time. Every message
 /// carries the time it was due, and every session keeps a list of what came: at the end nothing may be missing and
 /// nothing may have come twice.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "pychat-load", version, group(ArgGroup::new("load").required(true).args(["rate", "saturate"])))]
 pub struct Config {
     /// The server's public address.
@@ -62,6 +62,10 @@ pub struct Config {
     /// Requests for a user's profile begun a second beside the sends.
     #[arg(long, value_name = "PER_SEC", value_parser = parse_rate)]
     pub profiles: Option<f64>,
+
+    /// Send by version 2 of the API, each message with a client id.
+    #[arg(long)]
+    pub client_ids: bool,
 
     /// Bytes of a message's text, as far as it is longer than what it must say. Above 4,096, which is the most
     /// characters that a text may have, of characters of three bytes.

@@ -1,8 +1,8 @@
 //! `pychat-load`: a load at a fixed rate, and the count of what became of it.
 //!
 //! `setup` makes people and sessions; `run` lets `pace` say when a send is due, `sender` send, `poller` read and `aside`
-//! ask for other things; `ledger` knows what is missing, `figures` how long things took, `report` tells. `v1` alone knows
-//! the API's routes and bodies, `peers` those of the servers that pychat is compared with; `inbox` is what they have in
+//! ask for other things; `ledger` knows what is missing, `figures` how long things took, `report` tells. `v1` and `v2` alone
+//! know the API's routes and bodies, `peers` those of the servers that pychat is compared with; `inbox` is what they have in
 //! common.
 
 mod aside;
@@ -20,6 +20,7 @@ mod run;
 mod sender;
 mod setup;
 mod v1;
+mod v2;
 
 use std::process::ExitCode;
 use std::rc::Rc;

@@ -25,6 +25,7 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
 pub struct Run {
     pub peer: Option<Peer>,
+    pub client_ids: bool,
     pub start: Instant,
     pub warm_up: Duration,
     /// The warm-up and what is measured.
@@ -92,6 +93,7 @@ pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result
         .collect();
     let run = Rc::new(Run {
         peer: config.peer,
+        client_ids: config.client_ids,
         start,
         warm_up: config.warm_up,
         length,

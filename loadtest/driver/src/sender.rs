@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::ledger::Note;
 use crate::run::Run;
 use crate::v1;
+use crate::v2;
 
 pub async fn send(run: Rc<Run>, mut client: Client) {
     while let Some(due) = run.pace.next().await {
@@ -18,6 +19,7 @@ pub async fn send(run: Rc<Run>, mut client: Client) {
         let text = Note { number, due }.text(run.text_bytes);
         let body = match run.peer {
             Some(peer) => peer.message(&pair.chat_id, &text),
+            None if run.client_ids => v2::message(&text, number),
             None => v1::message(&pair.chat_id, &text),
         };
         let answer = client.ask(Method::POST, &pair.send_path, Some(&pair.sender.authorization), body).await;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::client::{Address, Client};
 use crate::config::Config;
 use crate::v1::{self, User};
+use crate::v2;
 
 /// Registrations at a time: the server hashes on all cores but one, so this many keep it busy.
 const AT_ONCE: usize = 8;
@@ -43,8 +44,8 @@ pub async fn set_up(address: &Rc<Address>, config: &Config) -> Result<Scene> {
         {
             pairs.push(made??);
         }
-        let (client, run, sessions) = (Client::new(address), run.clone(), config.sessions);
-        making.spawn_local(async move { make_pair(client, &format!("{run}-{number}"), sessions).await });
+        let (client, run, config) = (Client::new(address), run.clone(), config.clone());
+        making.spawn_local(async move { make_pair(client, &format!("{run}-{number}"), &config).await });
     }
     while let Some(made) = making.join_next().await {
         pairs.push(made??);
@@ -53,17 +54,18 @@ pub async fn set_up(address: &Rc<Address>, config: &Config) -> Result<Scene> {
     Ok(Scene { pairs, idle })
 }
 
-async fn make_pair(mut client: Client, name: &str, sessions: u32) -> Result<Pair> {
+async fn make_pair(mut client: Client, name: &str, config: &Config) -> Result<Pair> {
     let sender = v1::register(&mut client, format!("{name}s")).await?;
     let reader = v1::register(&mut client, format!("{name}r")).await?;
     let chat_id = v1::private_chat(&mut client, &sender, &reader).await?;
     let mut opened = Vec::new();
-    for _ in 0..sessions {
+    for _ in 0..config.sessions {
         let path = v1::start(&mut client, &reader).await?;
         let path = path.context("--sessions: more than the server's max_sessions_amount")?;
         opened.push(Session { owner: reader.clone(), path });
     }
-    Ok(Pair { sender, send_path: v1::SEND.to_owned(), chat_id, sessions: opened })
+    let send_path = if config.client_ids { v2::send_path(&chat_id) } else { v1::SEND.to_owned() };
+    Ok(Pair { sender, send_path, chat_id, sessions: opened })
 }
 
 /// As many people as it takes, each with as many sessions as the server allows.

@@ -1,0 +1,188 @@
+"""What it costs that messages are stored before they are answered: `python -m loadtest.durable`.
+
+A server with its own Postgres, which flushes to the disk, and the native driver, all on the same cores; each message
+goes to somebody online.
+"""
+
+import json
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import Any, Final
+
+import click
+import httpx
+import psutil
+
+from benches.send_cost import SCRIPT
+from loadtest.driver_process import Driven, drive
+from tests.support.client import PASSWORD, Person
+from tests.support.server import Options, Server, running
+
+SENDERS: Final = 64
+CONNECTIONS: Final = 256
+SATURATING: Final[dict[str, Any]] = {"saturate": True, "connections": CONNECTIONS, "senders": SENDERS}
+RATE: Final = 5_000.0
+COST_RATE: Final = 20_000.0
+OLD_CLIENT_IDS: Final = 1_000
+REPEATS_PER_SEC: Final = 50
+LOGINS_PER_SEC: Final = 20
+SETTINGS: Final[dict[str, dict[str, object]]] = {
+    "SEND_LIMITER_CONFIG": {"is_enabled": True, "token_refill_amount": 1_000_000, "max_rps_per_user": 1_000_000},
+    # wrk does not read: a session must hold its share of the run.
+    "QUEUE_CONFIG": {"max_queue_size": 1_000_000, "max_queue_bytes": 1_000_000_000},
+    "SESSIONS_CONFIG": {"idle_timeout_sec": 86_400},
+}
+
+
+@click.command()
+@click.option("--seconds", default=10, show_default=True, type=click.IntRange(3, 3_600), help="Of each measurement.")
+@click.option("--only", multiple=True, help="Part of a measurement's name; may be given several times. Default: all.")
+def main(seconds: int, only: tuple[str, ...]) -> None:
+    """Prints sends a second, latencies in milliseconds and microseconds of CPU a send, Postgres included."""
+
+    def wanted(name: str) -> bool:
+        return not only or any(part in name for part in only)
+
+    def measure(name: str, server: Server, meanwhile: Callable[[], None] | None = None, **options: Any) -> None:
+        if wanted(name):
+            with _often(meanwhile):
+                _show(name, drive(server.url, psutil.Process(server.pid), duration=seconds, **options))
+
+    with _server(durable=True) as server:
+        if wanted("wrk, 256 connections"):
+            _saturate(server, seconds)
+        measure("saturated, 256 connections", server, **SATURATING)
+        measure("saturated, with client ids", server, **SATURATING, client_ids=True)
+        measure("5,000/s", server, rate=RATE)
+        measure("5,000/s, with client ids", server, rate=RATE, client_ids=True)
+        if wanted("5,000/s, old client ids repeated"):
+            repeat = _repeating(server)
+            measure("5,000/s, old client ids repeated", server, repeat, rate=RATE, client_ids=True)
+        measure("5,000/s, 20 logins a second", server, _signing_in(server), rate=RATE)
+        measure("20,000/s", server, rate=COST_RATE, connections=256)
+    with _server(durable=False) as server:
+        measure("volatile, saturated, 256 connections", server, **SATURATING)
+        measure("volatile, 20,000/s", server, rate=COST_RATE, connections=256)
+
+
+@contextmanager
+def _server(*, durable: bool) -> Iterator[Server]:
+    with TemporaryDirectory(prefix="pychat-durable-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+        environment = {
+            "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),
+            "PYCHAT_HTTP__MAX_CONNECTIONS_PER_ADDRESS": "20000",
+        }
+        settings: dict[str, dict[str, object]] = {**SETTINGS, "HISTORY_CONFIG": {"is_enabled": durable}}
+        with running(Options(folder, environment, settings)) as server:
+            yield server
+
+
+def _saturate(server: Server, seconds: int) -> None:
+    """By wrk, which takes less of the cores than the driver: it does not read. The readers' sessions are open."""
+    pairs = [(server.person(), server.person()) for _ in range(SENDERS)]
+    for _, reader in pairs:
+        reader.session()
+    with NamedTemporaryFile("w") as senders:
+        senders.writelines(f"{sender.token} {sender.chat_with(reader)}\n" for sender, reader in pairs)
+        senders.flush()
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), server.url]
+        output = subprocess.run([*command, "--", senders.name], check=True, capture_output=True, text=True).stdout
+    counted = json.loads(output.splitlines()[-1])
+    click.echo(f"{'wrk, 256 connections':<40} {counted['answers'] / counted['duration_sec']:>8,.0f}/s   {counted}")
+
+
+def _repeating(server: Server) -> Callable[[], None]:
+    """Stores messages under client ids and has the server forget that; then repeats one at a time, each once."""
+    sender = server.person()
+    path = f"/v2/chats/{sender.chat_with(sender)}/messages"
+
+    def post(number: int) -> int:
+        return sender.request("POST", path, json={"text": "x", "client_id": f"old {number}"}).status_code
+
+    for number in range(OLD_CLIENT_IDS):
+        assert post(number) == 201
+    # As many newer ones as it remembers: its memory is of the last ones.
+    drive(server.url, psutil.Process(server.pid), duration=15, **SATURATING, client_ids=True)
+    numbers = iter(random.sample(range(OLD_CLIENT_IDS), OLD_CLIENT_IDS))
+    clock = _Clock(REPEATS_PER_SEC)
+
+    def repeat() -> None:
+        clock.wait()
+        assert post(next(numbers)) == 200
+
+    return repeat
+
+
+def _signing_in(server: Server) -> Callable[[], None]:
+    people = [server.person() for _ in range(5)]
+    clock, scraped = _Clock(LOGINS_PER_SEC), _Clock(1)
+
+    def sign_in() -> None:
+        clock.wait()
+        person: Person = random.choice(people)
+        httpx.post(f"{server.url}/v1/users/login", json={"user": {"username": person.username, "password": PASSWORD}})
+        if scraped.is_due():
+            server.monitor("GET", "/service/monitor")
+
+    return sign_in
+
+
+class _Clock:
+    """Something that is due so often."""
+
+    def __init__(self, per_sec: float) -> None:
+        self._every = 1 / per_sec
+        self._next = time.monotonic()
+
+    def is_due(self) -> bool:
+        due = time.monotonic() >= self._next
+        self._next += self._every if due else 0
+        return due
+
+    def wait(self) -> None:
+        time.sleep(max(0, self._next - time.monotonic()))
+        self._next = max(self._next, time.monotonic() - self._every) + self._every
+
+
+@contextmanager
+def _often(work: Callable[[], None] | None) -> Iterator[None]:
+    over = threading.Event()
+    count = 0
+
+    def loop() -> None:
+        nonlocal count
+        while work is not None and not over.is_set():
+            work()
+            count += 1
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        if count:
+            click.echo(f"(meanwhile: {count})")
+
+
+def _show(name: str, driven: Driven) -> None:
+    report = driven.report
+    sends = report["send_ms"]
+    click.echo(
+        f"{name:<40} {report['sends_per_sec']:>8,.0f}/s   p50 {sends['p50']:>6.2f}   p99 {sends['p99']:>6.2f}   "
+        f"CPU {driven.cpu_us_per_send:>5.1f} us   {driven.memory_bytes >> 20} MB   "
+        f"refused {report['refused']}, lost {report['lost']}, doubled {report['doubled']}"
+    )
+
+
+if __name__ == "__main__":
+    main()
