@@ -1,0 +1,34 @@
+"""A browser, and the server that its windows are on."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.browser import Browsing, Window, chromium
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for each module, and ended with it: Playwright's loop does not go together with those of other tests."""
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+def browsing(browser: Browser, server: Server) -> Iterator[Browsing]:
+    windows = Browsing(browser, server.url)
+    yield windows
+    windows.close()
+
+
+@pytest.fixture
+def ann(browsing: Browsing) -> Window:
+    """A window with nobody signed in yet."""
+    return browsing.window()
+
+
+@pytest.fixture
+def ben(browsing: Browsing) -> Window:
+    return browsing.window()

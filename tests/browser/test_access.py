@@ -1,0 +1,145 @@
+"""By keyboard alone, on a phone, and for those who cannot see it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # it ships no types
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import Browsing, Window
+from tests.support.client import PASSWORD, Person, new_name
+from tests.support.door import through_the_edge
+from tests.support.server import Server
+
+pytestmark = through_the_edge
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+def test_all_of_it_by_keyboard(ann: Window, bob: Person) -> None:
+    page = ann.page
+    username = new_name()
+    ann.visit()
+    expect(page.get_by_role("form", name="Make an account").get_by_label("Username")).to_be_focused()
+    page.keyboard.type(username)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("No chats yet.")).to_be_visible()
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type(bob.username[:12])
+    found = page.get_by_role("list", name="People").get_by_role("link").first
+    expect(found).to_contain_text(f"@{bob.username}")
+    page.keyboard.press("ArrowDown")
+    expect(found).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(ann.composer).to_be_focused()
+    page.keyboard.type("one line")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("and another")
+    page.keyboard.press("Enter")
+    ann.expect_sent("one line\nand another")
+    expect(ann.composer).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("region", name="Messages with Somebody")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(ann.composer).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(ann.row("Somebody")).to_be_focused()
+    expect(ann.composer).to_be_hidden()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+
+
+def test_alt_and_arrows_go_from_chat_to_chat(ann: Window, alice: Person, bob: Person, eve: Person) -> None:
+    for number, other in enumerate((bob, eve)):
+        other.says(alice.chat_with(other), f"message {number}")
+    ann.sign_in(alice.username)
+    expect(ann.page.get_by_role("list", name="Chats").get_by_role("link")).to_have_count(2)
+    ann.page.keyboard.press("Alt+ArrowDown")
+    expect(ann.message("message 1")).to_be_visible()
+    ann.page.keyboard.press("Alt+ArrowDown")
+    expect(ann.message("message 0")).to_be_visible()
+    ann.page.keyboard.press("Alt+ArrowUp")
+    expect(ann.message("message 1")).to_be_visible()
+
+
+def test_on_a_phone_list_and_chat_take_turns(browsing: Browsing, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "Hello from afar")
+    phone = browsing.window(**PHONE)
+    phone.sign_in(alice.username)
+    expect(phone.composer).to_be_hidden()
+    phone.row("Somebody").tap()
+    expect(phone.message("Hello from afar")).to_be_visible()
+    expect(phone.row("Somebody")).to_be_hidden()
+    phone.composer.fill("On my way")
+    # There Enter begins a line.
+    phone.composer.press("Enter")
+    phone.composer.press_sequentially("home")
+    phone.page.get_by_role("button", name="Send").tap()
+    phone.expect_sent("On my way\nhome")
+    assert phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    phone.page.get_by_role("link", name="Back to the chats").tap()
+    expect(phone.row("Somebody")).to_contain_text("You: On my way")
+    phone.page.go_back()
+    expect(phone.message("Hello from afar")).to_be_visible()
+
+
+@pytest.fixture(params=["light", "dark", "phone"])
+def looked_at(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[Window]:
+    """A window in each of the layouts and schemes."""
+    browsing = Browsing(browser, server.url)
+    options: dict[str, Any] = PHONE if request.param == "phone" else {"color_scheme": request.param}
+    yield browsing.window(**options)
+    browsing.close()
+
+
+def test_nobody_is_shut_out(looked_at: Window, alice: Person, bob: Person) -> None:
+    page = looked_at.page
+    looked_at.sign_up("a", password="a")
+    username = page.get_by_role("form", name="Make an account").get_by_label("Username")
+    expect(username).to_have_attribute("aria-invalid", "true")
+    expect_accessible(page)
+    for text in ("Hello", "See https://example.org"):
+        bob.says(alice.chat_with(bob), text)
+    looked_at.sign_in(alice.username)
+    expect(looked_at.row("Somebody").get_by_label("2 unread")).to_be_visible()
+    expect_accessible(page)
+    looked_at.open("Somebody")
+    looked_at.composer.fill("An answer")
+    page.get_by_role("button", name="Send").click()
+    looked_at.expect_sent("An answer")
+    page.context.set_offline(True)
+    looked_at.composer.fill("A late one")
+    page.get_by_role("button", name="Send").click()
+    expect(looked_at.connection).to_be_visible()
+    expect_accessible(page)
+    page.context.set_offline(False)
+    looked_at.expect_sent("A late one")
+    page.get_by_role("button", name="Somebody").click()
+    expect(page.get_by_role("dialog")).to_contain_text(f"@{bob.username}")
+    expect_accessible(page)
+
+
+def expect_accessible(page: Page) -> None:
+    """What axe-core knows to look for, contrast included."""
+    # What is still fading in would be judged by its half colour.
+    page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
+    violations = Axe().run(page).response["violations"]
+    found = [(rule["id"], rule["impact"], [node["html"] for node in rule["nodes"]]) for rule in violations]
+    assert not found, found
+
+
+def test_who_wants_no_motion_gets_none(browsing: Browsing, alice: Person, bob: Person) -> None:
+    alice.chat_with(bob)
+    window = browsing.window(reduced_motion="reduce")
+    window.sign_in(alice.username)
+    window.open("Somebody")
+    window.write("still")
+    window.expect_sent("still")
+    assert window.page.evaluate("document.getAnimations().length") == 0

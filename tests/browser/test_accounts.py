@@ -1,0 +1,101 @@
+"""Signing up, in and out; profiles."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import Window
+from tests.support.client import PASSWORD, Person
+from tests.support.door import through_the_edge
+
+pytestmark = through_the_edge
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "field", "words"),
+    [
+        ("ab", PASSWORD, "Username", "3 to 32 characters"),
+        ("1st", PASSWORD, "Username", "no digit first"),
+        ("a b c", PASSWORD, "Username", "letters a–z"),
+        ("a__b", PASSWORD, "Username", "no two of"),
+        ("abc", "short", "Password", "8 to 32 characters, a capital, a digit"),
+        ("abc", "", "Password", "Needed:"),
+    ],
+)
+def test_a_broken_rule_is_told_at_its_field(ann: Window, username: str, password: str, field: str, words: str) -> None:
+    ann.sign_up(username, password=password)
+    box = ann.page.get_by_role("form", name="Make an account").get_by_label(field)
+    expect(box).to_have_attribute("aria-invalid", "true")
+    expect(box).to_be_focused()
+    expect(box).to_have_accessible_description(re.compile(re.escape(words)))
+
+
+def test_a_taken_name_is_told_at_its_field(ann: Window, alice: Person) -> None:
+    ann.sign_up(alice.username.upper())
+    box = ann.page.get_by_role("form", name="Make an account").get_by_label("Username")
+    expect(box).to_have_accessible_description(re.compile("This username is taken"))
+    expect(box).to_have_value(alice.username.upper())
+
+
+def test_wrong_credentials_are_told_and_what_was_typed_stays(ann: Window, alice: Person) -> None:
+    ann.visit()
+    ann.page.get_by_role("button", name="Sign in").click()
+    form = ann.page.get_by_role("form", name="Welcome back")
+    form.get_by_label("Username").fill(alice.username)
+    form.get_by_label("Password").fill("Wr0ng-password")
+    form.get_by_role("button", name="Sign in").click()
+    expect(form.get_by_role("alert")).to_have_text("Username and password do not go together. Check both.")
+    expect(form.get_by_label("Username")).to_have_value(alice.username)
+
+
+def test_signing_out_leaves_nothing_behind(ann: Window, alice: Person) -> None:
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    ann.page.get_by_role("button", name="Sign out").click()
+    expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()
+    kept = ann.page.evaluate("Object.keys(localStorage)")
+    assert kept == ["pychat.last-username"]
+
+
+def test_a_profile_is_shown_and_ones_own_changed(ann: Window, ben: Window, alice: Person, bob: Person) -> None:
+    alice.chat_with(bob)
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    mine = ann.page.get_by_role("dialog")
+    mine.get_by_label("Name that others see").fill("Alice Liddell")
+    mine.get_by_label("About you").fill("Down the hole\nand back")
+    mine.get_by_role("button", name="Save").click()
+    expect(mine.get_by_role("status")).to_have_text("Saved.")
+    expect(ann.page.get_by_role("button", name="Your profile")).to_contain_text("Alice Liddell")
+
+    ben.sign_in(bob.username)
+    ben.open("Alice Liddell")
+    ben.page.get_by_role("button", name="Alice Liddell").click()
+    expect(ben.page.get_by_role("dialog")).to_contain_text("Down the hole\nand back")
+
+
+def test_a_changed_password_keeps_one_signed_in(ann: Window, alice: Person) -> None:
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    ann.page.get_by_text("Change the password").click()
+    ann.page.get_by_label("New password").fill("Other-passw0rd")
+    ann.page.get_by_role("button", name="Change it").click()
+    expect(ann.page.get_by_text("Your password is changed.")).to_be_visible()
+    ann.page.reload()
+    expect(ann.page.get_by_role("navigation", name="Chats")).to_be_visible()
+    expect(ann.page.get_by_text("No chats yet.")).to_be_visible()
+
+
+def test_a_deleted_account_is_gone(ann: Window, alice: Person) -> None:
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    ann.page.get_by_text("Delete the account").click()
+    confirmation = ann.page.get_by_label("Type your username to go on")
+    confirmation.fill("somebody-else")
+    ann.page.get_by_role("button", name="Delete for good").click()
+    expect(confirmation).to_have_accessible_description(re.compile("That is not your username"))
+    confirmation.fill(alice.username)
+    ann.page.get_by_role("button", name="Delete for good").click()
+    expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()
+    assert alice.login(alice.username).status_code == 401

@@ -1,0 +1,206 @@
+"""What the page costs to load, and how smoothly long lists scroll. The figures are printed."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from pychat.journal.partitions import make_partitions, now_id
+from tests.conftest import Launch
+from tests.support.browser import Browsing, Window
+from tests.support.client import Person
+from tests.support.door import through_the_edge
+from tests.support.postgres import complete, connected, execute
+from tests.support.server import Server
+
+pytestmark = [through_the_edge, pytest.mark.timeout(300)]
+
+CHATS = 500
+MESSAGES = 10_000
+FRAMES_A_SECOND = 50
+MAX_BYTES = 60_000
+MAX_ROUND_TRIPS = 3
+FIRST_MESSAGE_WITHIN_SEC = 1.0
+# The machine may have other things to do; one of so many takes counts.
+TAKES = 5
+
+# A resource depends at most on those that had come when it was asked for. Slowed down, so that the order is clear.
+LATENCY_MS = 300
+ROUND_TRIPS = """() => {
+  const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+  const until = all.find((entry) => entry.name.includes("/v2/chats?"));
+  const earlier = (entry) => all.filter((other) => other.responseEnd <= entry.startTime);
+  const depthOf = (entry) => 1 + Math.max(0, ...earlier(entry).map(depthOf));
+  const page = all.filter((entry) => entry.name === location.href || entry.name.includes("/page/"));
+  const bytes = page.reduce((sum, entry) => sum + entry.transferSize, 0);
+  return { depth: depthOf(until), bytes, files: page.length };
+}"""
+
+# Goes to the end again and again until all rows are there.
+LOAD_ALL = """([selector, end, rows, count]) => new Promise((resolve) => {
+  const element = document.querySelector(selector);
+  requestAnimationFrame(function look() {
+    element.scrollTop = end;
+    if (document.querySelectorAll(rows).length >= count) resolve();
+    else requestAnimationFrame(look);
+  });
+})"""
+
+# Scrolls like somebody in a hurry: 6,000 pixels, or eight screens, a second.
+SCROLL = """([selector, step]) => new Promise((resolve) => {
+  const element = document.querySelector(selector);
+  const times = [];
+  requestAnimationFrame(function frame(now) {
+    times.push(now);
+    element.scrollBy(0, step);
+    if (times.length <= 180) return requestAnimationFrame(frame);
+    const spans = times.slice(1).map((time, place) => time - times[place]).sort((one, other) => one - other);
+    resolve({
+      frames: (1000 * spans.length) / (times.at(-1) - times[0]),
+      slow: spans[Math.floor(spans.length * 0.95)],
+      slowest: spans.at(-1),
+    });
+  });
+})"""
+
+
+@pytest.fixture(scope="module")
+def server(launch: Launch) -> Iterator[Server]:
+    with launch() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def busy_person(server: Server) -> Person:
+    """Somebody with many chats, of which the first is long."""
+    person, friend = server.person(), server.person()
+    url = server.options.environment["PYCHAT_DATABASE__URL"]
+    chat_id = person.chat_with(friend)
+    execute(url, MANY_CHATS, person.user_id, CHATS - 1)
+    now = now_id()
+    complete(make_room(url, now - MESSAGES * 60_000_000, now))
+    execute(url, MANY_MESSAGES, chat_id, MESSAGES, person.user_id, friend.user_id, now)
+    friend.says(chat_id, "the last of many")
+    return person
+
+
+async def make_room(url: str, first_id: int, last_id: int) -> None:
+    async with connected(url) as database:
+        await make_partitions(database, first_id, last_id)
+
+
+MANY_CHATS = """
+WITH people AS (
+    INSERT INTO users (username, password_hash, display_name)
+    SELECT 'crowd-' || n, '-', 'Person ' || n FROM generate_series(1, $2::int) n RETURNING id
+), opened AS (
+    INSERT INTO chats (id, kind, pair_low, pair_high)
+    SELECT 'pc:' || gen_random_uuid(), 'private', least(id, $1), greatest(id, $1) FROM people
+    RETURNING id, pair_low, pair_high
+)
+INSERT INTO chat_members (chat_id, user_id, role)
+SELECT id, unnest(ARRAY[pair_low, pair_high]), 'writer' FROM opened
+"""
+
+# A minute apart, a week in all.
+MANY_MESSAGES = """
+INSERT INTO messages (id, chat, sender, text)
+SELECT $5::bigint - 60000000::bigint * ($2::int - n), chats.number,
+    CASE WHEN n % 3 = 0 THEN $3::bigint ELSE $4 END, 'Message ' || n || repeat(' and some more words', n % 7)
+FROM chats, generate_series(1, $2::int) n WHERE chats.id = $1
+"""
+
+
+@pytest.fixture
+def busy(ann: Window, busy_person: Person) -> Window:
+    ann.sign_in(busy_person.username)
+    expect(ann.row("the last of many")).to_be_visible()
+    return ann
+
+
+def test_the_page_is_small_and_soon_there(busy: Window, browsing: Browsing) -> None:
+    page = busy.page
+    slowed = page.context.new_cdp_session(page)
+    slowed.send("Network.enable")
+    slowed.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    slow = {"offline": False, "latency": LATENCY_MS, "downloadThroughput": -1, "uploadThroughput": -1}
+    slowed.send("Network.emulateNetworkConditions", slow)
+    page.reload()
+    expect(busy.row("the last of many")).to_be_visible()
+    cost = page.evaluate(ROUND_TRIPS)
+    print(f"the page: {cost['bytes']:,} bytes in {cost['files']} files, {cost['depth']} round trips to the chats")
+    assert cost["depth"] <= MAX_ROUND_TRIPS
+    assert cost["bytes"] <= MAX_BYTES
+
+
+def test_the_first_message_is_soon_there(busy: Window) -> None:
+    busy.open("Somebody")
+    expect(busy.message("the last of many")).to_be_visible()
+    took = []
+    for _ in range(TAKES):
+        begun = time.monotonic()
+        busy.page.reload(wait_until="commit")
+        busy.page.get_by_text("the last of many").last.wait_for()
+        took.append(time.monotonic() - begun)
+    print(f"the first message after {min(took):.2f} s, at worst {max(took):.2f} s")
+    assert min(took) < FIRST_MESSAGE_WITHIN_SEC
+
+
+def test_hundreds_of_chats_scroll_smoothly(busy: Window) -> None:
+    busy.page.evaluate(LOAD_ALL, [".lists", 1e9, ".rows > li", CHATS])
+    assert scroll_both_ways(busy.page, ".lists", "chats") >= FRAMES_A_SECOND
+
+
+def test_thousands_of_messages_scroll_smoothly(busy: Window) -> None:
+    busy.open("Somebody")
+    busy.page.evaluate(LOAD_ALL, [".history", -1e9, ".message", MESSAGES + 1])
+    expect(busy.page.locator("[data-part=history-note]")).to_have_text("This is the beginning.")
+    assert scroll_both_ways(busy.page, ".history", "messages") >= FRAMES_A_SECOND
+
+
+# Where that message is which was the first in sight. After three frames all that is in sight is laid out.
+PLACE_OF_FIRST = """async () => {
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  const top = (row) => row.getBoundingClientRect().top;
+  const edge = top(document.querySelector(".history"));
+  window.first ??= [...document.querySelectorAll(".message .bubble")].find((bubble) => top(bubble) > edge);
+  return top(window.first);
+}"""
+
+
+def test_what_is_loaded_above_moves_nothing(busy: Window) -> None:
+    page = busy.page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(re.compile(r"/messages\?before="), hold)
+    busy.open("Somebody")
+    expect(busy.message("the last of many")).to_be_visible()
+    before = busy.texts.count()
+    page.evaluate("document.querySelector('.history').scrollTop = -1e9")
+    while not held:
+        page.wait_for_timeout(20)
+    seen = page.evaluate(PLACE_OF_FIRST)
+    held[0].continue_()
+    expect(busy.texts).not_to_have_count(before)
+    assert page.evaluate(PLACE_OF_FIRST) == seen
+    page.unroute_all()
+
+
+def scroll_both_ways(page: Page, selector: str, what: str) -> float:
+    """The frames a second, of the best take."""
+    takes: list[dict[str, Any]] = []
+    for number in range(TAKES):
+        takes.append(page.evaluate(SCROLL, [selector, 100 if number % 2 else -100]))
+        if takes[-1]["frames"] >= FRAMES_A_SECOND and number > 0:
+            break
+    for take in takes:
+        print(
+            f"{what}: {take['frames']:.1f} frames/s, 19 of 20 in {take['slow']:.0f} ms, all in {take['slowest']:.0f} ms"
+        )
+    return max(float(take["frames"]) for take in takes)

@@ -1,0 +1,65 @@
+"""Several tabs and devices of one person stay in step."""
+
+from playwright.sync_api import Request, expect
+
+from tests.support.browser import Window
+from tests.support.client import Person
+from tests.support.door import through_the_edge
+
+pytestmark = through_the_edge
+
+
+def test_two_tabs_share_one_session_and_stay_in_step(ann: Window, alice: Person, bob: Person) -> None:
+    chat_id = alice.chat_with(bob)
+    bob.says(chat_id, "the first")
+    sessions: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/poll/start"):
+            sessions.append(request.url)
+
+    ann.page.context.on("request", note)
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    other = ann.another_tab()
+    other.visit()
+    other.open("Somebody")
+    expect(other.message("the first")).to_be_visible()
+
+    ann.write("from one tab")
+    other.expect_sent("from one tab")
+    other.write("from the other")
+    ann.expect_sent("from the other")
+    bob.says(chat_id, "seen in both")
+    for tab in (ann, other):
+        expect(tab.texts).to_have_text(["the first", "from one tab", "from the other", "seen in both"])
+    assert len(sessions) == 1
+
+    # The one that reads goes; the other takes its place.
+    ann.page.close()
+    bob.says(chat_id, "seen in the one that is left")
+    expect(other.message("seen in the one that is left")).to_be_visible()
+    assert len(sessions) == 1
+
+
+def test_two_devices_stay_in_step(ann: Window, ben: Window, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "the first")
+    for device in (ann, ben):
+        device.sign_in(alice.username)
+        expect(device.row("Somebody").get_by_label("1 unread")).to_be_visible()
+    ann.open("Somebody")
+    expect(ann.row("Somebody").get_by_label("unread")).to_be_hidden()
+    expect(ben.row("Somebody").get_by_label("unread")).to_be_hidden()
+    ann.write("from one device")
+    ben.open("Somebody")
+    ben.expect_sent("from one device")
+
+
+def test_signing_out_in_one_tab_signs_out_in_all(ann: Window, alice: Person) -> None:
+    ann.sign_in(alice.username)
+    other = ann.another_tab()
+    other.visit()
+    other.page.get_by_role("button", name="Your profile").click()
+    other.page.get_by_role("button", name="Sign out").click()
+    for tab in (ann, other):
+        expect(tab.page.get_by_role("form", name="Welcome back")).to_be_visible()

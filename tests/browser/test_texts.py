@@ -1,0 +1,45 @@
+"""What people write is text and nothing else, but for links."""
+
+from playwright.sync_api import expect
+
+from tests.support.browser import Window
+from tests.support.client import Person
+from tests.support.door import through_the_edge
+
+pytestmark = through_the_edge
+
+HOSTILE = [
+    "<script>document.title = 'caught'</script>",
+    "<img src=x onerror=\"document.title = 'caught'\">",
+    "javascript:document.title='caught'",
+    "&lt;b&gt; &amp; <b>bold</b>",
+    "{{7*7}} ${7*7} %s \\u003cscript\\u003e",
+]
+
+
+def test_what_looks_like_a_script_stays_text(ann: Window, alice: Person, bob: Person) -> None:
+    evil = "<i onmouseover=alert(1)>x"
+    chat_id = alice.chat_with(bob)
+    for text in HOSTILE:
+        alice.says(chat_id, text)
+    ann.sign_in(bob.username)
+    ann.open("Somebody")
+    expect(ann.texts).to_have_text(HOSTILE)
+    expect(ann.row("Somebody")).to_contain_text(HOSTILE[-1])
+    ann.write(evil)
+    expect(ann.message(evil)).to_be_visible()
+    assert ann.page.locator(".message .text *").count() == 0
+    expect(ann.page).to_have_title("pychat")
+
+
+def test_links_lead_where_they_say(ann: Window, alice: Person, bob: Person) -> None:
+    text = "See https://example.org/a_(b)?c=d&e=f. And (http://example.org/x), ftp://example.org, https://"
+    alice.says(alice.chat_with(bob), text)
+    ann.sign_in(bob.username)
+    ann.open("Somebody")
+    expect(ann.texts).to_have_text([text])
+    links = ann.page.locator(".message .text a")
+    expect(links).to_have_text(["https://example.org/a_(b)?c=d&e=f", "http://example.org/x"])
+    for link in links.all():
+        assert link.get_attribute("href") == link.inner_text()
+        assert link.get_attribute("rel") == "noopener noreferrer nofollow"

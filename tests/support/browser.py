@@ -1,0 +1,139 @@
+"""People who sit at a browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect, sync_playwright
+
+from tests.support.client import PASSWORD
+
+# The machine of the tests may be busy; nothing waits that long where all is well.
+WITHIN_MS = 30_000
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+expect.set_options(timeout=WITHIN_MS)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The machine's own Chromium, without a window."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    assert found, "There is no Chromium on this machine. Debian: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, env={**os.environ, "LANG": "C.UTF-8"})
+        yield browser
+        browser.close()
+
+
+class Browsing:
+    """Opens windows on one server, and keeps what their consoles say and which hosts they ask."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.url = url
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self._complaints: list[str] = []
+
+    def window(self, **options: Any) -> Window:
+        """A window of a browser of its own, as far as the page can tell."""
+        options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 800}} | options
+        context = self._browser.new_context(**options)
+        context.set_default_timeout(WITHIN_MS)
+        self._contexts.append(context)
+        context.on("console", self._on_console)
+        context.on("weberror", lambda error: self._complaints.append(str(error.error)))
+        context.on("request", self._on_request)
+        return Window(context.new_page(), self.url)
+
+    def close(self) -> None:
+        """Ends all windows; nothing in them may have gone wrong."""
+        for context in self._contexts:
+            context.close()
+        assert not self._complaints, self._complaints
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        # Chromium notes each answer of 400 and above, and each request that a cut line fails: tests that mean to have
+        # those look at what the page makes of them.
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+            self._complaints.append(message.text)
+
+    def _on_request(self, request: Request) -> None:
+        if urlsplit(request.url).scheme != "data" and not request.url.startswith(f"{self.url}/"):
+            self._complaints.append(f"a request to {request.url}")
+
+
+class Window:
+    """One tab, and the person before it."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+
+    def another_tab(self) -> Window:
+        """A second tab of the same browser."""
+        return Window(self.page.context.new_page(), self.url)
+
+    def visit(self) -> None:
+        self.page.goto(f"{self.url}/")
+
+    def sign_up(self, username: str, display_name: str = "", password: str = PASSWORD) -> None:
+        self.visit()
+        form = self.page.get_by_role("form", name="Make an account")
+        form.get_by_label("Username").fill(username)
+        form.get_by_label("Name that others see").fill(display_name)
+        form.get_by_label("Password").fill(password)
+        form.get_by_role("button", name="Start chatting").click()
+
+    def sign_in(self, username: str, password: str = PASSWORD) -> None:
+        self.visit()
+        self.page.get_by_role("button", name="Sign in").click()
+        form = self.page.get_by_role("form", name="Welcome back")
+        form.get_by_label("Username").fill(username)
+        form.get_by_label("Password").fill(password)
+        form.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("navigation", name="Chats")).to_be_visible()
+
+    def find(self, beginning: str) -> None:
+        """Looks for somebody and takes the first found."""
+        self.page.get_by_role("searchbox").fill(beginning)
+        self.page.get_by_role("list", name="People").get_by_role("link").first.click()
+        expect(self.composer).to_be_visible()
+
+    def open(self, title: str) -> None:
+        """Opens the chat of that title."""
+        self.row(title).click()
+        expect(self.composer).to_be_visible()
+
+    def write(self, text: str) -> None:
+        self.composer.fill(text)
+        self.composer.press("Enter")
+
+    @property
+    def composer(self) -> Locator:
+        return self.page.get_by_role("textbox", name=re.compile("^Message to"))
+
+    @property
+    def texts(self) -> Locator:
+        """The messages of the open chat."""
+        return self.page.locator(".message .text")
+
+    def message(self, text: str) -> Locator:
+        """The one message of exactly this text; that there are not two is asserted by every use."""
+        return self.page.locator(".message").filter(has=self.page.get_by_text(text, exact=True))
+
+    def expect_sent(self, text: str) -> None:
+        expect(self.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
+
+    def row(self, title: str) -> Locator:
+        return self.page.get_by_role("list", name="Chats").get_by_role("link").filter(has_text=title)
+
+    @property
+    def connection(self) -> Locator:
+        return self.page.locator("[data-part=connection]")
