@@ -32,6 +32,10 @@ help: ## list the targets
 run: build ## start the server on http://127.0.0.1:8080 (Ctrl+C stops it)
 	@exec $(BIN)/pychat serve --config configs/pychat.toml
 
+.PHONY: demo
+demo: build ## start a server full of people and talk, on the same address; gone when it stops
+	@exec $(BIN)/python -m demo
+
 .PHONY: up
 up: ## start everything in containers: pychat, Postgres, nginx, Prometheus, Grafana
 	@scripts/up
@@ -119,3 +123,7 @@ bench: build driver ## every measurement, beside what one would use instead (nee
 .PHONY: bench-check
 bench-check: build ## fail where the Python API's ratios are much worse than the committed ones; a minute or two
 	$(BIN)/python -m benches.guard
+
+.PHONY: screenshots
+screenshots: build ## take the README's pictures of the page anew (needs Chromium)
+	$(BIN)/python -m demo.screenshots
