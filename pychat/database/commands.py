@@ -17,6 +17,7 @@ from pychat.database.pool import Database, DatabaseUnavailable
 from pychat.database.progress import Progress, amount
 from pychat.database.server_files import OLDER_MAJORS, SERVER_MAJOR, EmbeddedPostgresError
 from pychat.database.upgrade import upgrade_cluster
+from pychat.journal.session import LOCK_KEY
 from pychat.logs import configure_logs
 from pychat.settings import Settings
 
@@ -26,6 +27,8 @@ OTHERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE application_name IN ('pychat', 'pychat journal') AND datname = current_database() AND pid <> pg_backend_pid()
 """
+
+IN_USE = "a pychat is using this database; stop it first"
 
 
 class Unfit(Exception):
@@ -84,11 +87,11 @@ async def _restore(settings: Settings, archive: Path, replace: bool) -> str:
     postgres = None if settings.database.url else EmbeddedPostgres(settings.database.data_dir)
     try:
         url = await postgres.start() if postgres else settings.database.url
-        async with _connected(url) as database:
+        async with _connected(url) as database, _reserved(database):
             await _check_target(database, replace)
             major = int(await database.fetchval("SHOW server_version_num")) // 10_000
-        with Progress(f"restoring {archive}") as progress:
-            await restore_dump(archive, url, settings.database.data_dir, major, progress.tell)
+            with Progress(f"restoring {archive}") as progress:
+                await restore_dump(archive, url, settings.database.data_dir, major, progress.tell)
     finally:
         if postgres:
             await postgres.stop()
@@ -122,9 +125,21 @@ async def _source(settings: Settings) -> AsyncIterator[str]:
         await postgres.stop()
 
 
+@asynccontextmanager
+async def _reserved(database: Database) -> AsyncIterator[None]:
+    """Holds the lock of the process that serves the database, so that none does, and none begins to, meanwhile."""
+    session = await database.connect_alone({"application_name": "pychat restore"})
+    try:
+        if not await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+            raise Unfit(IN_USE)
+        yield
+    finally:
+        session.terminate()
+
+
 async def _check_target(database: Database, replace: bool) -> None:
-    if await database.fetchval(OTHERS):
-        raise Unfit("a pychat is using this database; stop it first")
+    if await database.fetchval(OTHERS):  # one that waits to serve it, or `pychat dynconf serve`, which has no lock
+        raise Unfit(IN_USE)
     if replace:
         return
     for (table,) in await database.fetch(TABLES):

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from pychat.database.dump import _without_password
+from pychat.journal.session import LOCK_KEY
 from tests.support.client import Person
 from tests.support.command import pychat
 from tests.support.door import through_the_edge
@@ -157,6 +158,41 @@ def test_a_database_that_a_server_uses_is_left_alone(server_options: Callable[..
         assert (refused.exit_code, refused.output) == (1, "pychat: a pychat is using this database; stop it first\n")
     # Tables without a row in them are no data.
     assert pychat("restore", str(archive), **options.environment).exit_code == 0
+
+
+def test_no_server_has_the_database_from_before_a_restore_to_its_end(postgres: Postgres, archive: Path) -> None:
+    url = postgres.new_database()
+    execute(url, "CREATE TABLE t (x int)")
+    assert pychat("backup", str(archive), PYCHAT_DATABASE__URL=url).exit_code == 0
+
+    async def serving(*, is_free: bool) -> asyncpg.Connection:
+        """The session that a server would hold, whatever name it goes by."""
+        session = await asyncpg.connect(url, server_settings={"application_name": "a pooler"})
+        assert await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY) is is_free
+        return session
+
+    async def restore() -> tuple[int, str]:
+        result = await asyncio.to_thread(pychat, "restore", str(archive), PYCHAT_DATABASE__URL=url)
+        return result.exit_code, result.output
+
+    async def run() -> None:
+        server = await serving(is_free=True)
+        assert await restore() == (1, "pychat: a pychat is using this database; stop it first\n")
+        # While somebody reads the table it cannot be replaced.
+        async with server.transaction():
+            await server.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+            await server.execute("SELECT FROM t")
+            restoring = asyncio.create_task(restore())
+            blocked = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 't'::regclass)"
+            while not await server.fetchval(blocked):
+                assert not restoring.done(), restoring.result()
+                await asyncio.sleep(0.02)
+            late = await serving(is_free=False)
+        assert (await restoring)[0] == 0
+        await late.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+        await asyncio.gather(late.close(), server.close())
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
