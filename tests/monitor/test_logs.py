@@ -1,12 +1,17 @@
 """What the log says at debug: a line a request, each with its id, and nothing that is anybody's secret."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import asyncpg
 import pytest
+import structlog
 
+from pychat.logs import configure_logs
+from pychat.settings import Log
 from tests.conftest import QUICK_POLLS, Launch
 from tests.support.client import Person
 from tests.support.door import Door
@@ -108,3 +113,44 @@ def test_an_unexpected_failure_is_logged_without_secrets(server_options: Callabl
         assert BIOGRAPHY not in server.log
     finally:
         server.kill()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_row_that_breaks_a_constraint_is_not_logged(server_options: Callable[..., Options], style: str) -> None:
+    server = Server(server_options(QUICK_POLLS, PYCHAT_LOG__FORMAT=style))
+    try:
+        execute(server.database_url, "ALTER TABLE users ADD CONSTRAINT no_nora CHECK (display_name <> 'Nora')")
+        answer = server.anonymous().register("somebody", PASSWORD, "Nora", biography=BIOGRAPHY)
+        assert answer.status_code == 500
+        wait_until(lambda: "no_nora" in server.log, "the failure is logged")
+        assert "CheckViolationError" in server.log
+        for secret in ("Failing row", "argon2", BIOGRAPHY, PASSWORD):
+            assert secret not in server.log
+    finally:
+        server.kill()
+
+
+def test_no_error_of_the_database_quotes_what_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    error = asyncpg.InvalidTextRepresentationError(f"invalid input: {TEXT}")
+    vars(error).update(detail=TEXT, hint=TEXT, context=TEXT, query=TEXT)
+    failures = (error, ExceptionGroup("several", [error]), _raised_from(error))
+    try:
+        configure_logs(Log(format="json"))
+        for failure in failures:
+            structlog.get_logger("test").error("as it happens", exc_info=failure)
+            logging.getLogger("test").error("as it happens", exc_info=failure)
+    finally:
+        structlog.reset_defaults()
+        logging.basicConfig(force=True)
+    logged = capsys.readouterr().err
+    assert logged.count("InvalidTextRepresentationError: SQLSTATE 22P02") == 2 * len(failures)
+    assert TEXT not in logged
+    assert error.detail == TEXT
+    assert TEXT in error.args[0]
+
+
+def _raised_from(cause: Exception) -> Exception:
+    try:
+        raise RuntimeError("the outcome") from cause
+    except RuntimeError as error:
+        return error
