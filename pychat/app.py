@@ -121,6 +121,7 @@ async def _background_tasks(app: Litestar, loop_lag: LoopLag) -> AsyncIterator[N
         asyncio.create_task(services.journal.run(), name="journal"),
         asyncio.create_task(run_loader(core, services.database), name="loader"),
         asyncio.create_task(run_sweeper(core, gc_config, services.tasks[GC_TASK]), name="sweeper"),
+        asyncio.create_task(services.database.keep_asking(), name="database state"),
         asyncio.create_task(loop_lag.measure(), name="loop lag"),
     ]
     if services.settings.log.level == "debug":

@@ -1,6 +1,7 @@
 """The way to Postgres: a pool of connections that says `DatabaseUnavailable` for every failure that is not the
 query's own, and works again by itself once the server is back."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ ACQUIRE_TIMEOUT_SEC = 2.0  # a request that waits longer for a connection is bet
 COMMAND_TIMEOUT_SEC = 10.0
 READY_TIMEOUT_SEC = 1.0
 RELEASE_TIMEOUT_SEC = 2.0
+ASK_EVERY_SEC = 5.0
 POOL_SIZE = 10
 OLDEST_SERVER = 14
 
@@ -178,6 +180,14 @@ class Database:
         except DatabaseUnavailable:
             return False
         return True
+
+    async def keep_asking(self) -> None:
+        """Asks now and then until cancelled, so that `pool_state` is true also when nobody needs the database."""
+        while True:
+            # Where all connections are in use, what they are used for tells, and the pool being full is no outage.
+            if self.pool_state().in_use < POOL_SIZE:
+                await self.ready()
+            await asyncio.sleep(ASK_EVERY_SEC)
 
     def pool_state(self) -> PoolState:
         """For the monitor."""

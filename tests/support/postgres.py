@@ -1,18 +1,17 @@
 """The Postgres that servers under test are pointed at: one server, one database for each of them."""
 
 import asyncio
-import os
-import signal
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
+import psutil
 
 from pychat.database.embedded import EmbeddedPostgres
 from pychat.database.pool import Database
@@ -44,8 +43,22 @@ class Postgres:
 
     def kill(self) -> None:
         """Ends the server as a crash does (SIGKILL); it is started again by itself."""
-        pid = (self._data_dir / "postgres" / "postmaster.pid").read_text().split()[0]
-        os.kill(int(pid), signal.SIGKILL)
+        self._postmaster().kill()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Has the server neither answer nor hang up for the duration of a `with` block, as when its host is lost."""
+        frozen = [self._postmaster()]
+        frozen[0].suspend()  # first, so that it has no more children
+        frozen += frozen[0].children()
+        try:
+            for process in frozen[1:]:
+                process.suspend()
+            yield
+        finally:
+            for process in frozen:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def close(self) -> None:
         """Stops the server for good."""
@@ -59,6 +72,9 @@ class Postgres:
         name = f"test_{uuid4().hex}"
         execute(self._url, f"CREATE DATABASE {name}")
         return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
+
+    def _postmaster(self) -> psutil.Process:
+        return psutil.Process(int((self._data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
