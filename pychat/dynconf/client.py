@@ -52,8 +52,9 @@ class ConfigClient:
             asked["updated_since"] = updated_since
         answer = await self._post("/configs/values", asked)
         try:
-            return msgspec.json.decode(answer, type=Values)
-        except (msgspec.DecodeError, RecursionError) as error:
+            # As text: what is kept raw is not looked at otherwise.
+            return msgspec.json.decode(answer.decode(), type=Values)
+        except (ValueError, RecursionError) as error:
             raise ConfigServiceError(f"{self._shown} answers what is no config: {error}") from None
 
     async def put(self, service: str, values: Mapping[str, Raw]) -> None:
@@ -85,5 +86,5 @@ class ConfigClient:
 def _reason(response: httpx.Response, answer: bytes) -> str:
     try:
         return msgspec.json.decode(answer, type=_Refusal).message
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return response.reason_phrase

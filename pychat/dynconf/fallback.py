@@ -17,12 +17,12 @@ def load_fallback(file: Path | None) -> DynamicConfig:
     if file is None:
         return DynamicConfig()
     try:
-        return parse_dynamic_config(msgspec.json.decode(file.read_bytes(), type=dict[str, Raw]))
+        return parse_dynamic_config(msgspec.json.decode(file.read_text(encoding="utf-8"), type=dict[str, Raw]))
     except OSError as error:
         raise DynamicConfigError(f"{file}: {error.strerror}") from None
     except msgspec.ValidationError:
         raise DynamicConfigError(f"{file}: expected an object of config keys") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DynamicConfigError(f"{file}: not JSON: {error}") from None
     except DynamicConfigError as error:
         raise DynamicConfigError(f"{file}: {error}") from None

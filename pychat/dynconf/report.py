@@ -67,7 +67,7 @@ def _hear_cache(settings: Settings, away: str) -> Heard:
         file = settings.database.data_dir / CACHE
         try:
             values, age_sec = read_cache(file)
-        except (OSError, msgspec.DecodeError, RecursionError):
+        except (OSError, ValueError, RecursionError):
             pass
         else:
             return Heard(values, str(file), f"dynamic config as it was heard {_shown(age_sec)} ago; {away}")

@@ -107,7 +107,7 @@ def parse_value(key: str, value: Raw) -> Struct:
         parsed: Struct = msgspec.json.decode(value, type=KEYS[key])
     except msgspec.ValidationError as error:
         raise DynamicConfigError(told(error, key)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DynamicConfigError(f"{key}: not JSON that can be read: {error}") from None
     return parsed
 

@@ -47,8 +47,8 @@ class ServiceSource:
                 if not self._is_away:
                     self._is_away = True
                     log.warning("the config service is away; the last good dynamic config stays", reason=str(error))
-                if self._current.source == "fallback":
-                    await self._take_cached()
+                    if self._current.source == "fallback":
+                        await self._take_cached()
             else:
                 if self._is_away:
                     self._is_away = False
@@ -86,7 +86,7 @@ class ServiceSource:
             values, age_sec = await asyncio.to_thread(read_cache, self._cache)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             log.warning("the cached dynamic config cannot be read", file=str(self._cache), reason=str(error))
             return
         self._current.take(values, "cache", age_sec)
@@ -97,9 +97,9 @@ def read_cache(file: Path) -> tuple[dict[str, Raw], float]:
 
     Raises:
         OSError: there is no such file, or it cannot be read.
-        msgspec.DecodeError, RecursionError: it holds something else.
+        ValueError, RecursionError: it holds something else.
     """
-    values = msgspec.json.decode(file.read_bytes(), type=dict[str, Raw])
+    values = msgspec.json.decode(file.read_text(encoding="utf-8"), type=dict[str, Raw])
     return values, max(0.0, time.time() - file.stat().st_mtime)
 
 

@@ -144,7 +144,7 @@ def test_what_is_required(configs: Configs, path: str, body: dict[str, object]) 
         assert expect_brief_error(configs.post(path, json=missing), 400) == REQUIRED[path]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"text"', b"\xff", b"[" * 10_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"text"', b"\xff", b'{"\xff": 1}', b"[" * 10_000])
 @pytest.mark.parametrize("path", ["/configs/values", *REQUIRED])
 def test_a_body_that_is_no_object(configs: Configs, path: str, content: bytes) -> None:
     expect_brief_error(configs.post(path, content=content, headers=JSON), 400)
@@ -183,6 +183,16 @@ def test_what_the_database_cannot_hold_is_refused_by_name(configs: Configs, serv
     message = expect_brief_error(configs.post("/admin/v1/configs", content=content, headers=JSON), 400)
     assert message.startswith("BAD: the database has no room")
     assert configs.values(service=service)["configs"] == {}
+
+
+@pytest.mark.parametrize("part", [b'{"A": "\xff"}', b'{"\xff": 1}', b'{"\\ud800": 1}'])
+def test_what_is_not_utf_8_is_refused(configs: Configs, service: str, part: bytes) -> None:
+    content = b'{"service": "%b", "configs": %b}' % (service.encode(), part)
+    answer = configs.post("/admin/v1/configs", content=content, headers=JSON)
+    assert expect_brief_error(answer, 400) == "The request body is not valid JSON"
+    for path in ("/configs/values", "/admin/v1/configs/delete"):
+        content = b'{"service": "%b", "ids": ["\xff"]}' % service.encode()
+        expect_brief_error(configs.post(path, content=content, headers=JSON), 400)
 
 
 def test_a_value_that_is_nested_too_deep(configs: Configs) -> None:

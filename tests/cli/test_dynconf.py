@@ -164,6 +164,8 @@ def test_config_shows_what_a_start_would_find_while_the_service_is_down(tmp_path
     assert heading.startswith("dynamic config that a server starts with; http://127.0.0.1:1 does not answer")
     assert rows["POLLING_CONFIG.max_size"] == ["100", "default"]
     cache = tmp_path / "dynamic_config.cache.json"
+    cache.write_bytes(b'{"POLLING_CONFIG": {"max_size": "\xff"}}')
+    assert config(**environment)[0].startswith("dynamic config that a server starts with; ")
     cache.write_text('{"POLLING_CONFIG": {"max_size": 3}}')
     heading, rows = config(**environment)
     assert heading.startswith("dynamic config as it was heard ")

@@ -80,6 +80,7 @@ def test_a_value_out_of_range_is_refused_by_key_and_field(key: str, field: str, 
     ("content", "expected"),
     [
         ('{"POLLING_CONFIG": 3}', "POLLING_CONFIG: expected `object`"),
+        ('{"POLLING_CONFIG": {"a": "\udcff"}}', "not JSON"),
         ("[]", "expected an object"),
         ("{", "not JSON"),
         ('{"A": ' + "[" * 100_000, "not JSON"),
@@ -87,7 +88,7 @@ def test_a_value_out_of_range_is_refused_by_key_and_field(key: str, field: str, 
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path: Path, content: str, expected: str) -> None:
     file = tmp_path / "config.json"
-    file.write_text(content)
+    file.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(DynamicConfigError) as refused:
         load_fallback(file)
     assert str(refused.value).startswith(f"{file}: {expected}")

@@ -131,6 +131,9 @@ async def test_what_was_heard_is_cached(
         ("301 Moved Permanently", b""),
         ("200 OK", b"<html>"),
         ("200 OK", b"[]"),
+        ("200 OK", b'{"configs": {"POLLING_CONFIG": {"a": "\xff"}}, "updated_at": "x"}'),
+        ("200 OK", b'{"configs": {}, "updated_at": "\xff"}'),
+        ("500 Internal Server Error", b'{"message": "\xff"}'),
         ("200 OK", b'{"configs": {}}'),
         ("200 OK", b'{"configs": [], "updated_at": "x"}'),
         ("200 OK", b"x" * 2_000),
@@ -168,8 +171,6 @@ async def test_a_start_while_the_service_is_down(
     service: FakeService, source: ServiceSource, cache: Path, current: CurrentConfig
 ) -> None:
     service.answer = ("503 Service Unavailable", b"")
-    await source.refresh()
-    assert (current.value, current.source) == (FALLBACK, "fallback")
     write_cache(cache, raw({"POLLING_CONFIG": {"max_size": 3}}))
     os.utime(cache, (time.time() - 100, time.time() - 100))
     await source.refresh()
@@ -180,7 +181,17 @@ async def test_a_start_while_the_service_is_down(
     assert (current.value.polling.max_size, current.source) == (4, "service")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]"])
+async def test_a_first_start_while_the_service_is_down(
+    service: FakeService, source: ServiceSource, current: CurrentConfig
+) -> None:
+    service.answer = ("503 Service Unavailable", b"")
+    with capture_logs() as logs:
+        await source.refresh()
+    assert (current.value, current.source) == (FALLBACK, "fallback")
+    assert len(logs) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"POLLING_CONFIG": {"a": "\xff"}}', b"[" * 100_000])
 async def test_a_broken_cache_is_none(
     service: FakeService, source: ServiceSource, cache: Path, current: CurrentConfig, content: bytes
 ) -> None:
@@ -188,9 +199,10 @@ async def test_a_broken_cache_is_none(
     cache.parent.mkdir()
     cache.write_bytes(content)
     with capture_logs() as logs:
-        await source.refresh()
+        for _ in range(2):
+            await source.refresh()
     assert current.source == "fallback"
-    assert any("cannot be read" in line["event"] for line in logs)
+    assert ["cannot be read" in line["event"] for line in logs] == [False, True]
 
 
 async def test_what_cannot_be_cached_is_in_force_all_the_same(
