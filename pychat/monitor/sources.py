@@ -78,6 +78,9 @@ def config_metrics(config: CurrentConfig) -> Iterable[Metric]:
     yield _gauge(
         "pychat_dynamic_config_age_seconds", "Since the source of the dynamic config last answered.", config.age_sec
     )
+    yield _gauge(
+        "pychat_dynamic_config_refused_keys", "Keys whose value is invalid and ignored now.", len(config.refused)
+    )
     yield CounterMetricFamily(
         "pychat_dynamic_config_invalid", "Invalid values that were read and ignored.", value=config.invalid_total
     )

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from pychat._core import Core
 from pychat.dynconf.current import CurrentConfig
 from pychat.dynconf.schemas import DynamicConfig, Polling, Queue
+from pychat.monitor.sources import config_metrics
 from tests.support.configs import raw
 
 FALLBACK = DynamicConfig(polling=Polling(max_size=7), queue=Queue(max_queue_size=8))
@@ -17,6 +18,12 @@ FALLBACK = DynamicConfig(polling=Polling(max_size=7), queue=Queue(max_queue_size
 @pytest.fixture
 def current() -> CurrentConfig:
     return CurrentConfig(Core(signing_key=b"k" * 32), FALLBACK)
+
+
+def refused_keys(current: CurrentConfig) -> float:
+    """As the monitor shows it."""
+    [family] = [family for family in config_metrics(current) if family.name == "pychat_dynamic_config_refused_keys"]
+    return family.samples[0].value
 
 
 def test_the_fallback_is_in_force_from_the_start(current: CurrentConfig) -> None:
@@ -48,7 +55,9 @@ def test_an_invalid_value_is_logged_and_counted_once(current: CurrentConfig) -> 
         ("warning", "POLLING_CONFIG.max_size: expected `int` >= 1")
     ]
     assert current.invalid_total == 1
+    assert refused_keys(current) == 1  # which stays so, for somebody to be told
     current.take(raw({}), "database")
+    assert refused_keys(current) == 0
     current.take(raw({"POLLING_CONFIG": {"max_size": 0}}), "database")
     assert current.invalid_total == 2
 

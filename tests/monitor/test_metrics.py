@@ -63,6 +63,7 @@ OURS = {
     "pychat_dynamic_config_age_seconds": "gauge",
     "pychat_dynamic_config_info": "gauge",
     "pychat_dynamic_config_invalid_total": "counter",
+    "pychat_dynamic_config_refused_keys": "gauge",
     "pychat_event_loop_lag_seconds": "histogram",
     "pychat_task_last_run_duration_seconds": "gauge",
     "pychat_task_last_run_timestamp_seconds": "gauge",
