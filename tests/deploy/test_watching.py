@@ -145,3 +145,24 @@ def test_every_metric_of_ours_is_on_a_dashboard(server: Server) -> None:
     assert ours
     unseen = {name for name, kind in ours if (f"{name}_bucket" if kind == "histogram" else name) not in shown}
     assert unseen == set()
+
+
+@through_the_edge
+def test_what_there_is_now_is_shown_as_it_is(server: Server) -> None:
+    """A histogram of what is open at this moment shrinks as well: there is no rate of it."""
+    text = server.monitor("GET", "/service/monitor").text
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
+    now = {
+        name
+        for name, kind in kinds.items()
+        if kind == "histogram" and re.search(rf"^# HELP {name} .* now\.$", text, re.MULTILINE)
+    }
+    assert len(now) == 4
+    written = [expression for dashboard in DASHBOARDS for expression in expressions(dashboard)]
+    written += [rule["expr"] for rule in rules()]
+    wrong = [
+        expression
+        for expression in written
+        if re.search(rf"\b(rate|irate|increase|delta)\(({'|'.join(now)})_", expression)
+    ]
+    assert wrong == []
