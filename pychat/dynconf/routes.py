@@ -10,19 +10,14 @@ from pychat.dynconf import rules, store
 from pychat.dynconf.protocol import DEFAULT_SERVICE, ConfigsBody, DeletionBody, ValuesAnswer, ValuesBody
 from pychat.dynconf.schemas import told
 from pychat.errors import Refused
-from pychat.monitor.rules import require_operator
+from pychat.monitor.rules import REFUSALS, require_operator
 from pychat.requests import AnyRequest, read_body
 from pychat.services import ConfigServices, config_services_of
 
 T = TypeVar("T")
 
 _ERRORS = {413: f"The body is over {rules.MAX_BODY_BYTES:,} bytes", 503: "The database is away"}
-_ADMIN_ERRORS = {
-    **_ERRORS,
-    401: "The operators' token is missing or wrong",
-    403: "The Host header is not this listener's",
-    415: "The body's type is not JSON",
-}
+_ADMIN_ERRORS = {**_ERRORS, **REFUSALS}
 
 
 @post(
@@ -87,8 +82,7 @@ async def delete_configs(request: AnyRequest) -> None:
 def _services_for_admin(request: AnyRequest) -> ConfigServices:
     """What serves a request that changes something, which only an operator may send."""
     services = config_services_of(request.scope)
-    require_operator(request)
-    rules.require_admin_token(request, services.settings.monitor.admin_token)
+    require_operator(request, services.settings.monitor.admin_token)
     return services
 
 

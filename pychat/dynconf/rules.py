@@ -1,6 +1,5 @@
-"""What the dynamic-config service accepts, and from whom."""
+"""What the dynamic-config service accepts."""
 
-import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -9,25 +8,12 @@ from msgspec import Raw
 from pychat.dynconf.protocol import DEFAULT_SERVICE
 from pychat.dynconf.schemas import KEYS, DynamicConfigError, parse_value
 from pychat.errors import Refused
-from pychat.requests import AnyRequest, authorization
 
 MAX_BODY_BYTES = 500_000
 """Far more than the configs of a service, and so much less than is read from the wire that who exceeds it is told."""
 
 LONGEST_NAME = 200
 """Characters of a service's or config's name: the database's index takes little more."""
-
-
-def require_admin_token(request: AnyRequest, admin_token: str) -> None:
-    """Refuses who does not present `admin_token`, where there is one.
-
-    Raises:
-        Refused: 401.
-    """
-    scheme, _, token = (authorization(request.scope) or "").partition(" ")
-    is_given = hmac.compare_digest(token.strip().encode("latin-1"), admin_token.encode())
-    if admin_token and not (scheme.lower() == "bearer" and is_given):
-        raise Refused(401, "The operators' token (monitor.admin_token) is missing or wrong")
 
 
 def check_names(names: Sequence[str]) -> None:

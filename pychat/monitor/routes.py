@@ -15,9 +15,6 @@ from pychat.requests import AnyRequest, parse_fields, parse_query, read_body
 from pychat.services import services_of
 from pychat.tasks import Task
 
-_OPERATOR = {403: "The Host header is not this listener's", 415: "The body's type is not JSON"}
-"""What every request that changes something can be refused for."""
-
 
 @get("/ping", media_type="text/plain", opt={"doc": Doc(answers={200: None}, token=False)})
 async def ping() -> bytes:
@@ -53,7 +50,7 @@ async def show_ready(request: AnyRequest) -> StateAnswer:
         "doc": Doc(
             bodies=(ClockBody,),
             answers={200: NoneType},
-            errors={404: "The server is not in testing mode", **_OPERATOR},
+            errors={404: "The server is not in testing mode", **rules.REFUSALS},
             token=False,
         )
     },
@@ -63,7 +60,7 @@ async def set_clock(request: AnyRequest) -> Response[bytes]:
     services = services_of(request.scope)
     if not services.settings.testing.enabled:
         raise Refused(404, "There is no such route")
-    rules.require_operator(request)
+    rules.require_operator(request, services.settings.monitor.admin_token)
     offset_sec = parse_fields(await read_body(request.receive), ClockBody).offset_sec
     rules.check_clock_offset(offset_sec)
     services.core.set_clock_offset(offset_sec)
@@ -103,15 +100,16 @@ async def list_tasks(request: AnyRequest) -> TasksAnswer:
     opt={
         "doc": Doc(
             answers={200: TaskAnswer},
-            errors={404: "There is no such task", 503: "The task needs the database, which is away", **_OPERATOR},
+            errors={404: "There is no such task", 503: "The task needs the database, which is away", **rules.REFUSALS},
             token=False,
         )
     },
 )
 async def run_task(request: AnyRequest, name: FromPath[str]) -> TaskAnswer:
     """Runs a background task now, without pauses, and answers when it is done."""
-    rules.require_operator(request)
-    task = services_of(request.scope).tasks.get(name)
+    services = services_of(request.scope)
+    rules.require_operator(request, services.settings.monitor.admin_token)
+    task = services.tasks.get(name)
     if task is None:
         raise Refused(404, "There is no such task")
     await task.run()

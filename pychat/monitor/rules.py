@@ -1,12 +1,21 @@
 """Who may ask what operators ask, and what protects the requests that change something."""
 
+import hmac
+
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from pychat.edge_headers import LISTENER, edge_header, header
 from pychat.errors import Refused
-from pychat.requests import AnyRequest
+from pychat.requests import AnyRequest, authorization
 from pychat.settings import parse_listen
+
+REFUSALS = {
+    401: "The operators' token is missing or wrong",
+    403: "Without such a token: the Host header is not this listener's",
+    415: "The body's type is not JSON",
+}
+"""What every request that changes something can be refused for."""
 
 OPERATORS = {"service", "configs", "admin"}
 """The first segments of the operators' routes."""
@@ -28,20 +37,35 @@ def hiding_operators_routes(app: ASGIApp) -> ASGIApp:
     return answer
 
 
-def require_operator(request: AnyRequest) -> None:
-    """Refuses what a web page could make an operator's browser send: such a request has the page's host or, sent
-    across origins without asking first, no JSON type.
+def require_operator(request: AnyRequest, admin_token: str) -> None:
+    """Refuses who does not present `admin_token`. Where there is none, what a web page could make an operator's browser
+    send: such a request has the page's host or, sent across origins without asking first, no JSON type.
 
     Raises:
-        Refused: 403, 415.
+        Refused: 401, 403, 415.
     """
+    if admin_token:
+        # No web page has it, so that the listener may go by any name.
+        _require_token(request, admin_token)
+    else:
+        _require_own_host(request)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Refused(415, "The body's type is not application/json")
+
+
+def _require_token(request: AnyRequest, admin_token: str) -> None:
+    scheme, _, token = (authorization(request.scope) or "").partition(" ")
+    is_given = hmac.compare_digest(token.strip().encode("latin-1"), admin_token.encode())
+    if not (scheme.lower() == "bearer" and is_given):
+        raise Refused(401, "The operators' token (monitor.admin_token) is missing or wrong")
+
+
+def _require_own_host(request: AnyRequest) -> None:
     host, port = _own_address(request)
     names = {host, f"[{host}]", "localhost"}
     if request.headers.get("host", "").lower() not in {f"{name}:{port}" for name in names}:
         raise Refused(403, "The Host header is not this listener's")
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise Refused(415, "The body's type is not application/json")
 
 
 def check_clock_offset(offset_sec: float) -> None:

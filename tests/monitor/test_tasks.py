@@ -98,6 +98,46 @@ def test_a_web_page_cannot_run_a_task(server: Server, alice: Person, headers: di
     session.read()
 
 
+@pytest.fixture(scope="module")
+def guarded(launch: Launch) -> Iterator[Server]:
+    """A server whose operators show a token."""
+    with launch(PYCHAT_TESTING__ENABLED="true", PYCHAT_MONITOR__ADMIN_TOKEN="geheim") as started:
+        yield started
+
+
+CHANGES = [
+    ("POST", f"/service/tasks/{GC}", {}),
+    ("POST", "/service/tasks/nothing", {}),
+    ("PUT", "/service/clock", {"offset_sec": 0}),
+    ("POST", "/admin/v1/configs", {"configs": {"A": 1}, "service": "other"}),
+    ("POST", "/admin/v1/configs/delete", {"ids": ["A"], "service": "other"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES)
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer geheim2", "Basic geheim", "geheim"])
+def test_who_shows_no_token_changes_nothing(
+    guarded: Server, method: str, path: str, body: object, authorization: str
+) -> None:
+    answer = guarded.monitor(method, path, json=body, headers={"Authorization": authorization})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES)
+def test_who_shows_the_token_may_come_by_any_name(guarded: Server, method: str, path: str, body: object) -> None:
+    headers = {"Authorization": "Bearer geheim", "Host": "monitor.example.com:8081"}
+    answer = guarded.monitor(method, path, json=body, headers=headers)
+    assert answer.is_success or answer.status_code == 404, answer.text
+    answer = guarded.monitor(method, path, content=b"{}", headers={**headers, "Content-Type": "text/plain"})
+    assert answer.status_code == 415
+
+
+def test_who_only_looks_needs_no_token(guarded: Server) -> None:
+    for path in ("/service/ready", "/service/tasks", "/service/monitor"):
+        assert guarded.monitor("GET", path).status_code == 200
+
+
 def test_a_reset_is_for_tests_alone(launch: Launch) -> None:
     with launch() as server:
         assert RESET not in listed(server)
