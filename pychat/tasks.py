@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -30,7 +30,7 @@ class Task:
     Args:
         name: as `/service/tasks` knows it.
         work: does it once, without pauses.
-        every_sec: between two runs by time. `None`: only operators have it run, or a loop of its own does (`noted`).
+        every_sec: between two runs by time. `None`: only operators have it run, or a loop of its own does (`turn`).
     """
 
     def __init__(self, name: str, work: Callable[[], Awaitable[object]], every_sec: float | None = None) -> None:
@@ -39,17 +39,23 @@ class Task:
         self.last_run: Run | None = None
         self.runs: dict[Outcome, int] = {"done": 0, "failed": 0}
         self._work = work
-        self._turn = asyncio.Lock()
+        self._alone = asyncio.Lock()
 
     async def run(self) -> None:
         """Does it once; where it is under way, after that. Raises what the work raises."""
-        async with self._turn:
-            with self.noted():
-                await self._work()
+        async with self.turn():
+            await self._work()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Has the block be a run of this task: after the one under way, and with its outcome noted. One that is
+        cancelled, by the server's stop, is none."""
+        async with self._alone:
+            with self._noted():
+                yield
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Notes how the block goes, as a run of this task. One that is cancelled, by the server's stop, is none."""
+    def _noted(self) -> Iterator[None]:
         began_at, began = datetime.now(UTC), time.monotonic()
 
         def note(outcome: Outcome) -> None:

@@ -1,13 +1,16 @@
 """The tasks in the background go on, whatever one of their rounds meets."""
 
 import asyncio
+import threading
 from typing import cast
+
+import msgspec
 
 from pychat._core import Core, LoadBatch
 from pychat.database.pool import Database
 from pychat.dynconf.schemas import GcTask
 from pychat.loader import run_loader
-from pychat.sweeper import run_sweeper
+from pychat.sweeper import run_sweeper, sweep
 from pychat.tasks import Task, run_by_time
 
 
@@ -85,6 +88,55 @@ async def test_the_sweeper_can_be_switched_off_and_on() -> None:
     await switched_on.wait()
     assert set(swept_by_then) == {0}, "it swept while it was off"
     await until_done(core, task)
+
+
+class Counted:
+    """A core with ten shards, which notes those that were swept; the sweeping waits for `may_go_on`."""
+
+    shard_count = 10
+
+    def __init__(self) -> None:
+        self.swept: list[int] = []
+        self.first_shard = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.may_go_on = threading.Event()
+
+    def sweep(self, shard: int) -> int:
+        self._loop.call_soon_threadsafe(self.first_shard.set)
+        self.may_go_on.wait()
+        self.swept.append(shard)
+        return 1
+
+
+async def test_a_sweep_that_is_switched_off_ends_with_its_shard() -> None:
+    core = Counted()
+    config = GcTask(inter_shard_pause_ms=0)
+    sweeping = asyncio.create_task(sweep(cast(Core, core), lambda: config))
+    await core.first_shard.wait()
+    config = GcTask(is_enabled=False)
+    core.may_go_on.set()
+    await sweeping
+    assert core.swept == [0]
+
+
+async def test_a_sweep_on_demand_waits_for_the_one_under_way() -> None:
+    core = Counted()
+    task = Task("sweep", lambda: sweep(cast(Core, core)))
+    periods = iter([0])
+    config = GcTask(inter_shard_pause_ms=0)
+    by_time = asyncio.create_task(
+        run_sweeper(
+            cast(Core, core), lambda: msgspec.structs.replace(config, period_seconds=next(periods, 3_600)), task
+        )
+    )
+    await core.first_shard.wait()
+    on_demand = asyncio.create_task(task.run())
+    core.may_go_on.set()
+    await on_demand
+    assert core.swept == [*range(10), *range(10)]
+    assert task.runs["done"] == 2
+    by_time.cancel()
+    await asyncio.wait([by_time])
 
 
 async def test_a_task_goes_on_by_time() -> None:
