@@ -16,7 +16,7 @@ async def upgrade_cluster(data_dir: Path, tell: Tell) -> Path | None:
     """Returns where the old cluster is kept; None where nothing was to be done.
 
     Raises:
-        EmbeddedPostgresError: the old version is unknown here, or `data_dir` is in use.
+        EmbeddedPostgresError: the old version is unknown here, `data_dir` is in use, or an older copy is in the way.
         DumpError, OSError: the copy failed; the old cluster is as it was.
     """
     major = major_of(data_dir)
@@ -34,6 +34,8 @@ async def upgrade_cluster(data_dir: Path, tell: Tell) -> Path | None:
         )
     old, new = EmbeddedPostgres(data_dir, major), EmbeddedPostgres(workplace)
     kept = data_dir / f"postgres-{major}"
+    if kept.exists():
+        raise EmbeddedPostgresError(f"{kept} is there already, from an upgrade before: move it away or delete it")
     try:
         source_url = await old.start()
         try:

@@ -62,6 +62,16 @@ async def test_the_data_moves_to_the_newer_postgres(workspace: Path, major: int)
     # A backup is made by the old one, as the way for those who would rather not have two at a time.
     assert (await run("backup", str(workspace / f"{data_dir.name}.dump")))[0] == 0
 
+    # An old cluster that nobody has deleted is in the way of this one: said before anything is copied.
+    kept = data_dir / f"postgres-{major}"
+    kept.mkdir()
+    (kept / "kept").touch()
+    in_the_way = f"{kept} is there already, from an upgrade before: move it away or delete it"
+    assert await run("upgrade") == (1, f"pychat: {in_the_way}\n")
+    assert not (data_dir / "upgrade").exists()
+    (kept / "kept").unlink()
+    kept.rmdir()
+
     # The remains of an upgrade that was interrupted early.
     interrupted = EmbeddedPostgres(data_dir / "upgrade")
     async with connected(await interrupted.start()) as database:
@@ -69,7 +79,6 @@ async def test_the_data_moves_to_the_newer_postgres(workspace: Path, major: int)
     await interrupted.stop()
     exit_code, output = await run("upgrade")
     assert exit_code == 0, output
-    kept = data_dir / f"postgres-{major}"
     assert f"the old data is in {kept}" in output
     assert (kept / "PG_VERSION").read_text() == f"{major}\n"
     assert not (data_dir / "upgrade").exists()
