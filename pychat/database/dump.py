@@ -181,8 +181,10 @@ async def _running(
 
 
 def _private(file: Path) -> BinaryIO:
-    """Its owner's alone: there will be password hashes and messages in it."""
-    return open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600))
+    """A new file, its owner's alone: there will be password hashes and messages in it. What had its name, left by a
+    backup that was killed or laid there as a link by somebody, is neither followed nor kept."""
+    file.unlink(missing_ok=True)
+    return open(file, "xb", opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
 def _dump_args(form: str) -> list[str]:

@@ -135,6 +135,21 @@ def test_what_cannot_be_restored_leaves_everything_as_it_was(postgres: Postgres,
         assert content(target) == before
 
 
+@pytest.mark.parametrize("what", ["a link to elsewhere", "a file for everybody"])
+def test_nothing_that_was_there_opens_a_backup_to_others(postgres: Postgres, archive: Path, what: str) -> None:
+    elsewhere, draft = archive.parent / "elsewhere", archive.with_name("pychat.dump.part")
+    elsewhere.write_bytes(b"of somebody")
+    if what == "a link to elsewhere":
+        draft.symlink_to(elsewhere)
+    else:
+        draft.touch()
+        draft.chmod(0o666)
+    assert pychat("backup", str(archive), PYCHAT_DATABASE__URL=postgres.new_database()).exit_code == 0
+    assert elsewhere.read_bytes() == b"of somebody"
+    assert not archive.is_symlink()
+    assert archive.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_failed_backup_leaves_the_last_one(postgres: Postgres, archive: Path) -> None:
     archive.write_bytes(b"the last one")
     url = postgres.new_database()
