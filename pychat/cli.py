@@ -60,8 +60,8 @@ def serve(file: Path | None) -> None:
 def config(file: Path | None) -> None:
     """Show the settings in force, and where each is from. Secrets are masked.
 
-    Then the dynamic config: as the config service that a server with these settings follows has it, or as such a server
-    would start with while that does not answer.
+    Then the dynamic config: as the running server tells it on its operators' listener. Where none runs, as the config
+    service that it would follow has it, or as it would start with while that does not answer.
     """
     loaded = load(file)
     rows = []

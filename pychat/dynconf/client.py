@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pychat.database.pool import without_secrets
+from pychat.dynconf.protocol import InForce
 
 TIMEOUT_SEC = 3.0
 """For a whole exchange: who waits longer is better served by what he has."""
@@ -50,7 +51,7 @@ class ConfigClient:
         asked: dict[str, object] = {"ids": names, "service": service}
         if updated_since is not None:
             asked["updated_since"] = updated_since
-        answer = await self._post("/configs/values", asked)
+        answer = await self._ask("POST", "/configs/values", asked)
         try:
             # As text: what is kept raw is not looked at otherwise.
             return msgspec.json.decode(answer.decode(), type=Values)
@@ -58,18 +59,28 @@ class ConfigClient:
             raise ConfigServiceError(f"{self._shown} answers what is no config: {error}") from None
 
     async def put(self, service: str, values: Mapping[str, Raw]) -> None:
-        await self._post("/admin/v1/configs", {"configs": values, "service": service}, self._admin)
+        await self._ask("POST", "/admin/v1/configs", {"configs": values, "service": service}, self._admin)
 
     async def delete(self, service: str, names: Sequence[str]) -> None:
-        await self._post("/admin/v1/configs/delete", {"ids": names, "service": service}, self._admin)
+        await self._ask("POST", "/admin/v1/configs/delete", {"ids": names, "service": service}, self._admin)
 
-    async def _post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> bytes:
+    async def in_force(self) -> InForce:
+        """What the server goes by whose operators' listener is at `url`."""
+        answer = await self._ask("GET", "/service/config")
+        try:
+            return msgspec.json.decode(answer, type=InForce)
+        except (ValueError, RecursionError) as error:
+            raise ConfigServiceError(f"{self._shown} answers what is no config: {error}") from None
+
+    async def _ask(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         headers = {"content-type": "application/json", **(headers or {})}
-        content = msgspec.json.encode(body)
+        content = None if body is None else msgspec.json.encode(body)
         try:
             async with (
                 asyncio.timeout(TIMEOUT_SEC),
-                self._http.stream("POST", self._url + path, content=content, headers=headers) as response,
+                self._http.stream(method, self._url + path, content=content, headers=headers) as response,
             ):
                 answer = b""
                 async for part in response.aiter_bytes():

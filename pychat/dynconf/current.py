@@ -1,13 +1,13 @@
 """The dynamic config in force: one snapshot, replaced whole."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import structlog
 from msgspec import Raw
 
 from pychat._core import Core
-from pychat.dynconf.schemas import DynamicConfig, merge
+from pychat.dynconf.schemas import DynamicConfig, keys_of, merge
 
 log = structlog.get_logger("pychat.dynconf")
 
@@ -23,6 +23,7 @@ class CurrentConfig:
         self._value = fallback
         self._source = "fallback"
         self._heard_at = time.monotonic()
+        self._given: set[str] = set()
         self._refused: dict[str, str] = {}
         self._invalid_total = 0
         fallback.apply(core)
@@ -40,6 +41,11 @@ class CurrentConfig:
     def age_sec(self) -> float:
         """Since that source spoke last: small while it answers, growing while it is away."""
         return time.monotonic() - self._heard_at
+
+    @property
+    def given(self) -> Set[str]:
+        """The keys that the source has a value of; the others are the fallback's."""
+        return self._given
 
     @property
     def invalid_total(self) -> int:
@@ -64,5 +70,6 @@ class CurrentConfig:
             value.apply(self._core)
             self._value = value
             log.info("the dynamic config has changed", source=source)
+        self._given = keys_of(values)
         self._source = source
         self._heard_at = time.monotonic() - age_sec

@@ -1,9 +1,10 @@
-"""What dynamic config is in force, from where and how old, as far as one can tell from outside of a server."""
+"""What dynamic config is in force, from where and how old: as the running server tells, else as far as one can tell
+from outside."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -11,9 +12,12 @@ from msgspec import Raw
 from pychat.database.pool import without_secrets
 from pychat.dynconf.client import ConfigClient, ConfigServiceError
 from pychat.dynconf.fallback import load_fallback
-from pychat.dynconf.schemas import KEYS, MISSPELLED, merge
+from pychat.dynconf.schemas import KEYS, DynamicConfig, keys_of, merge
 from pychat.dynconf.service_source import CACHE, read_cache
 from pychat.settings import Settings
+
+Row: TypeAlias = tuple[str, object, str]
+Report: TypeAlias = tuple[str, list[Row]]
 
 
 class Heard(NamedTuple):
@@ -26,26 +30,52 @@ def service_url(settings: Settings) -> str:
     """Where the configs of a server with these settings are read and changed."""
     if settings.dynamic_config.url:
         return settings.dynamic_config.url
-    return f"http://{settings.monitor.listen if settings.edge.enabled else settings.http.listen}"
+    return _server_url(settings)
 
 
-async def report(settings: Settings) -> tuple[str, list[tuple[str, object, str]]]:
+async def report(settings: Settings) -> Report:
     """A line that says from where and how old it is, and each field, its value and where that is from.
 
     Raises:
-        DynamicConfigError: the fallback file is of no use.
+        DynamicConfigError: no server runs, and the fallback file is of no use.
     """
+    url = _server_url(settings)
+    client = ConfigClient(url)
+    try:
+        told = await client.in_force()
+    except ConfigServiceError as error:
+        heading, rows = await _report_from_outside(settings)
+        return f"no server tells what it goes by: {error}\n{heading}", rows
+    finally:
+        await client.close()
+    heading = f"dynamic config in force at {url}, from the {told.source}, heard {_shown(told.age_sec)} ago"
+    source = dict.fromkeys(told.given, told.source)
+    return _with_notes(heading, told.refused), _rows(told.config, lambda key: source.get(key, "fallback"))
+
+
+def _server_url(settings: Settings) -> str:
+    return f"http://{settings.monitor.listen if settings.edge.enabled else settings.http.listen}"
+
+
+async def _report_from_outside(settings: Settings) -> Report:
     file = settings.dynamic_config.fallback
     fallback = load_fallback(file)
     heard = await _hear(settings)
     config, refused = merge(heard.values, absent=fallback, invalid=fallback)
-    rows: list[tuple[str, object, str]] = []
-    for key, fields in msgspec.to_builtins(config).items():
-        given = {key, MISSPELLED.get(key)} & heard.values.keys() - refused.keys()
-        source = heard.source if given else "default" if file is None else str(file)
-        rows += [(f"{key}.{field}", value, source) for field, value in fields.items()]
-    notes = [f"; ignored: {reason}" for reason in refused.values()]
-    return "".join([heard.heading, *notes]), rows
+    given = keys_of(heard.values.keys() - refused.keys())
+    start = "default" if file is None else str(file)
+    return _with_notes(heard.heading, refused), _rows(config, lambda key: heard.source if key in given else start)
+
+
+def _with_notes(heading: str, refused: Mapping[str, str]) -> str:
+    return "".join([heading, *(f"; ignored: {reason}" for reason in refused.values())])
+
+
+def _rows(config: DynamicConfig, source_of: Callable[[str], str]) -> list[Row]:
+    values = msgspec.to_builtins(config)
+    return [
+        (f"{key}.{name}", value, source_of(key)) for key, fields in values.items() for name, value in fields.items()
+    ]
 
 
 async def _hear(settings: Settings) -> Heard:

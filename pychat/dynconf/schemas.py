@@ -1,6 +1,6 @@
 """The keys of the dynamic config, their fields, defaults and ranges."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -139,6 +139,11 @@ def merge(
             refused[given] = str(error)
             chosen[info.name] = getattr(invalid, info.name)
     return DynamicConfig(**chosen), refused  # type: ignore[arg-type] # each by its field's own type
+
+
+def keys_of(values: Iterable[str]) -> set[str]:
+    """Those of our keys that stand among `values`, in whatever spelling."""
+    return {key for key in _FIELDS if {key, MISSPELLED.get(key)} & set(values)}
 
 
 def parse_dynamic_config(values: Mapping[str, Raw]) -> DynamicConfig:

@@ -7,6 +7,7 @@ from litestar import Response, get, post, put
 from litestar.params import FromPath
 
 from pychat.docs.doc import Doc
+from pychat.dynconf.protocol import InForce
 from pychat.errors import Refused
 from pychat.monitor import rules
 from pychat.monitor.formats import PROMETHEUS_TYPE, as_json, as_prometheus
@@ -88,6 +89,13 @@ async def show_metrics(request: AnyRequest) -> Response[bytes]:
     return Response(body, media_type=media_type)
 
 
+@get("/service/config", opt={"doc": Doc(answers={200: InForce}, token=False)})
+async def show_config(request: AnyRequest) -> InForce:
+    """The dynamic config in force, from where and how old it is."""
+    current = services_of(request.scope).dynamic_config
+    return InForce(current.value, current.source, current.age_sec, sorted(current.given), dict(current.refused))
+
+
 @get("/service/tasks", opt={"doc": Doc(answers={200: TasksAnswer}, token=False)})
 async def list_tasks(request: AnyRequest) -> TasksAnswer:
     """The background tasks, and how the last run of each went."""
@@ -123,4 +131,4 @@ def _shown(task: Task) -> TaskAnswer:
     return TaskAnswer(task.name, run.began_at, run.took_sec, run.outcome)
 
 
-handlers = [ping, show_live, show_ready, set_clock, show_metrics, list_tasks, run_task]
+handlers = [ping, show_live, show_ready, set_clock, show_metrics, show_config, list_tasks, run_task]

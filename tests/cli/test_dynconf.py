@@ -3,15 +3,19 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from tests.conftest import Launch
 from tests.support.config_service import ConfigService, running_service
-from tests.support.postgres import Postgres
+from tests.support.configs import Configs
+from tests.support.postgres import Postgres, execute
 
 TOKEN = "geheim"
+NOBODY = "127.0.0.1:1"
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +134,32 @@ def test_a_field_that_does_not_exist_is_told(dynconf: Dynconf) -> None:
 
 def config(**environment: str) -> tuple[str, dict[str, list[str]]]:
     """The line over the dynamic config, and its rows by their names."""
-    result = pychat("config", **environment)
+    result = pychat("config", **{"PYCHAT_MONITOR__LISTEN": NOBODY, **environment})
     assert result.returncode == 0, result.stderr
-    heading, *rows = result.stdout.partition("\n\n")[2].splitlines()
+    lines = result.stdout.partition("\n\n")[2].splitlines()
+    if lines[0].startswith("no server tells what it goes by: http://127.0.0.1:1 does not answer: "):
+        del lines[0]
+    heading, *rows = lines
     return heading, {row.split()[0]: row.split()[1:] for row in rows}
+
+
+def test_config_shows_what_the_running_server_goes_by(launch: Launch) -> None:
+    with launch({"QUEUE_CONFIG": {"max_queue_size": 8}}) as server:
+        configs = Configs(partial(server.monitor, "POST"))
+        configs.put({"POLLING_CONFIG": {"max_size": 3}, "SESSIONS_CONFIG": {"idle_timeout_sec": 70}})
+        # What is stored, by another server or version, is not what holds.
+        spoilt = "UPDATE configs SET config_value = '{\"idle_timeout_sec\": 0}' WHERE config_name = 'SESSIONS_CONFIG'"
+        execute(server.database_url, spoilt)
+        configs.put({"ANY": 1})
+        listen = server.monitor_url.removeprefix("http://")
+        # Both addresses are one without the edge.
+        edge = server.options.environment.get("PYCHAT_EDGE__ENABLED", "true")
+        heading, rows = config(PYCHAT_MONITOR__LISTEN=listen, PYCHAT_HTTP__LISTEN=listen, PYCHAT_EDGE__ENABLED=edge)
+    assert heading.startswith(f"dynamic config in force at {server.monitor_url}, from the database, heard ")
+    assert heading.endswith("s ago; ignored: SESSIONS_CONFIG.idle_timeout_sec: expected `int` >= 1")
+    assert rows["POLLING_CONFIG.max_size"] == ["3", "database"]
+    assert rows["SESSIONS_CONFIG.idle_timeout_sec"] == ["70", "database"]
+    assert rows["QUEUE_CONFIG.max_queue_size"] == ["8", "fallback"]
 
 
 def test_config_shows_what_the_service_says(service: ConfigService, name: str, tmp_path: Path) -> None:
