@@ -30,7 +30,8 @@ _STAMP = """
     ) AS stamps
 """
 _PUT = """
-    INSERT INTO configs (service, config_name, config_value, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
+    INSERT INTO configs (service, config_name, config_value, created_at, updated_at)
+    SELECT $1, name, value::jsonb, $4, $4 FROM unnest($2::text[], $3::text[]) AS given (name, value)
     ON CONFLICT (service, config_name)
     DO UPDATE SET config_value = excluded.config_value, updated_at = excluded.updated_at
 """
@@ -64,16 +65,17 @@ async def put(database: Database, service: str, values: Mapping[str, Raw]) -> No
     Raises:
         Unstorable: naming the first that cannot be.
     """
-    async with database.transaction() as connection:
-        stamp = await _begin_change(connection)
-        for name, value in values.items():
-            try:
-                await connection.execute(_PUT, service, name, bytes(value).decode(), stamp)
-            except asyncpg.DataError as error:
-                raise Unstorable(name) from error
-        await connection.execute(
-            "DELETE FROM configs_removed WHERE service = $1 AND config_name = ANY($2)", service, list(values)
-        )
+    texts = {name: bytes(value).decode() for name, value in values.items()}
+    try:
+        async with database.transaction() as connection:
+            stamp = await _begin_change(connection)
+            await connection.execute(_PUT, service, list(texts), list(texts.values()), stamp)
+            await connection.execute(
+                "DELETE FROM configs_removed WHERE service = $1 AND config_name = ANY($2)", service, list(texts)
+            )
+    except asyncpg.DataError:
+        await _refuse_unstorable(database, texts)
+        raise
 
 
 async def remove(database: Database, service: str, names: Sequence[str]) -> None:
@@ -103,6 +105,15 @@ async def read(
             values[name] = Raw(value.encode())
     newest = max((row["stamp"] for row in rows), default=since or datetime.fromtimestamp(0, UTC))
     return Configs(values, removed, newest)
+
+
+async def _refuse_unstorable(database: Database, texts: Mapping[str, str]) -> None:
+    """Finds what the database did not take; with the change undone, and nobody waiting for it."""
+    for name, text in texts.items():
+        try:
+            await database.execute("SELECT $1::text::jsonb", text)
+        except asyncpg.DataError as error:
+            raise Unstorable(name) from error
 
 
 def _in_force(by_service: Mapping[str, asyncpg.Record], service: str) -> tuple[str | None, datetime]:

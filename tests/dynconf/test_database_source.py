@@ -16,6 +16,12 @@ from pychat.dynconf.schemas import DynamicConfig
 from tests.support.configs import raw
 from tests.support.postgres import Postgres, connected
 
+COUNTING = """
+    CREATE SEQUENCE changes;
+    CREATE FUNCTION count_changes() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM nextval('changes'); RETURN NULL; END $$;
+    CREATE TRIGGER counted AFTER INSERT ON configs FOR EACH STATEMENT EXECUTE FUNCTION count_changes();
+"""
 SILENTLY = "ALTER TABLE configs DISABLE TRIGGER configs_changed"
 
 
@@ -191,3 +197,11 @@ async def test_changes_at_once_have_stamps_in_the_order_of_their_commits(databas
     done.set()
     await follower
     assert seen == {f"name{number}": 19 for number in range(8)}
+
+
+async def test_many_configs_are_one_statement(database: Database) -> None:
+    # While it is under way no other change of any service can be made.
+    await database.execute(COUNTING)
+    await store.put(database, "other", raw({f"CONFIG_{number}": number for number in range(1_000)}))
+    assert await database.fetchval("SELECT last_value FROM changes") == 1
+    assert len((await store.read(database, "other")).values) == 1_000
