@@ -5,7 +5,7 @@ was there to be seen misses nothing, as a clock read before a slow commit would 
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import asyncpg
@@ -23,6 +23,10 @@ CHANNEL = "pychat_configs"
 """Notified of by the database at every change."""
 
 _LOCK_KEY = 0x7079_6366_6773  # "pycfgs"; any constant that other users of the database do not take
+
+REMOVED_FOR = timedelta(days=30)
+"""How long it is told that a config was removed. Who follows changes reads everything now and then, userver's client
+each minute."""
 
 _STAMP = """
     SELECT greatest(clock_timestamp(), max(stamp) + interval '1 microsecond') FROM (
@@ -79,9 +83,11 @@ async def put(database: Database, service: str, values: Mapping[str, Raw]) -> No
 
 
 async def remove(database: Database, service: str, names: Sequence[str]) -> None:
-    """Removes what is there of `names`."""
+    """Removes what is there of `names`, and forgets what was removed long ago."""
     async with database.transaction() as connection:
-        await connection.execute(_REMOVE, service, names, await _begin_change(connection))
+        stamp = await _begin_change(connection)
+        await connection.execute(_REMOVE, service, names, stamp)
+        await connection.execute("DELETE FROM configs_removed WHERE removed_at < $1", stamp - REMOVED_FOR)
 
 
 async def read(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
@@ -205,3 +206,16 @@ async def test_many_configs_are_one_statement(database: Database) -> None:
     await store.put(database, "other", raw({f"CONFIG_{number}": number for number in range(1_000)}))
     assert await database.fetchval("SELECT last_value FROM changes") == 1
     assert len((await store.read(database, "other")).values) == 1_000
+
+
+async def test_what_was_removed_long_ago_is_forgotten(database: Database) -> None:
+    await store.put(database, "other", raw({"OLD": 1, "YOUNG": 1, "NEW": 1}))
+    await store.remove(database, "other", ["OLD", "YOUNG"])
+    for name, days in (("OLD", 31), ("YOUNG", 29)):
+        earlier = (
+            "UPDATE configs_removed SET removed_at = removed_at - make_interval(days => $2) WHERE config_name = $1"
+        )
+        await database.execute(earlier, name, days)
+    await store.remove(database, "another", ["NEW"])
+    told = await store.read(database, "other", since=datetime(2000, 1, 1, tzinfo=UTC))
+    assert (told.removed, set(told.values)) == (["YOUNG"], {"NEW"})
