@@ -6,7 +6,7 @@
 import ipaddress
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -227,6 +227,15 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     def refuse(key: str, expected: str) -> None:
         raise SettingsError(f"{sources.get(key, 'default')}: {key}: expected {expected}")
 
+    _check_addresses(settings, refuse)
+    # The token is sent in a header.
+    if not all("!" <= character <= "~" for character in settings.monitor.admin_token):
+        refuse("monitor.admin_token", "printable ASCII characters without spaces, as openssl rand -hex 24 gives them")
+    if settings.dynamic_config.url and not _is_http_url(settings.dynamic_config.url):
+        refuse("dynamic_config.url", "a URL such as http://127.0.0.1:8083")
+
+
+def _check_addresses(settings: Settings, refuse: Callable[[str, str], None]) -> None:
     listens = {
         "http.listen": settings.http.listen,
         "monitor.listen": settings.monitor.listen,
@@ -248,8 +257,6 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     for key in ("monitor.listen", "dynamic_config.listen"):
         if not is_loopback(listens[key]) and not settings.monitor.admin_token:
             refuse(key, "a loopback address, or a monitor.admin_token")
-    if settings.dynamic_config.url and not _is_http_url(settings.dynamic_config.url):
-        refuse("dynamic_config.url", "a URL such as http://127.0.0.1:8083")
 
 
 def _is_http_url(url: str) -> bool:

@@ -64,6 +64,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ('[monitor]\nlisten = "0.0.0.0:8081"\n', "monitor.listen: expected a loopback address, or"),
         ('[http]\ntrusted_proxies = ["proxy"]\n', "http.trusted_proxies: expected IP addresses, got proxy"),
         ('[http]\nlisten = "0.0.0.0:80"\n[edge]\nenabled = false\n', "expected a loopback address"),
+        ('[monitor]\nadmin_token = "geheimü"\n', "monitor.admin_token: expected printable ASCII characters"),
         ("[database]\ndata_dir = 3\n", "database.data_dir: expected a path"),
         ("[auth]\ntoken_lifetime_sec = 0\n", "auth.token_lifetime_sec: expected `int` >= 1"),
         ('[auth]\ntoken_lifetime_sec = "60"\n', "auth.token_lifetime_sec: expected `int`, got `str`"),
