@@ -24,8 +24,8 @@ CHALLENGE = {"www-authenticate": "Bearer"}
 
 PROBLEM = "application/problem+json"
 
-BRIEF = ("/configs/", "/admin/")
-"""Paths of the dynamic-config service, whose errors have `code` and `message` alone."""
+BRIEF = ("configs", "admin")
+"""The first segments of the routes of the dynamic-config service, whose errors have `code` and `message` alone."""
 
 CODES = {
     "not_json": 400,
@@ -161,7 +161,7 @@ def _refusal(
     if _is_version_2(request):
         body = Problem(status, HTTPStatus(status).phrase, message, refused.code, errors or msgspec.UNSET)
         return _response(status, msgspec.json.encode(body), PROBLEM, headers, retry_after)
-    if request.scope["path"].startswith(BRIEF):
+    if request.scope["path"].lstrip("/").partition("/")[0] in BRIEF:
         body = BriefErrorBody(str(status), message)
     else:
         body = ErrorBody(str(status), message, ErrorDetails(errors or message))

@@ -241,3 +241,5 @@ def test_other_routes_and_methods_answer_briefly_too(server: Server) -> None:
     expect_brief_error(server.monitor("GET", "/configs/values"), 405)
     expect_brief_error(server.monitor("POST", "/configs/nothing", json={}), 404)
     expect_brief_error(server.monitor("GET", "/admin/v1"), 404)
+    for path in ("/configs", "/admin"):
+        expect_brief_error(server.monitor("GET", path), 404)
