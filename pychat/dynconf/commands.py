@@ -109,7 +109,7 @@ async def set_config(client: ConfigClient, service: str, name: str, value: str, 
     Shows what will change, and asks before it is sent.
     """
     content = _json(value)
-    _warn_of_unknown_fields(name, content)
+    _warn_of_unknown_names(name, content)
     before = (await client.values(service, [name])).configs
     after = {name: content}
     if _show_change(before, after, yes):
@@ -143,8 +143,11 @@ def _json(text: str) -> Raw:
     return Raw(content)
 
 
-def _warn_of_unknown_fields(name: str, value: Raw) -> None:
-    """The service takes them, for other versions may know them; who types one should be told."""
+def _warn_of_unknown_names(name: str, value: Raw) -> None:
+    """The service takes them, for other services and versions may know them; who mistypes one should be told."""
+    if name not in KEYS:
+        for key in difflib.get_close_matches(name.upper(), KEYS, n=1, cutoff=0.8):
+            click.echo(f"pychat: {name} is no key of pychat's; is {key} meant?", err=True)
     fields = msgspec.json.decode(value)
     if name in KEYS and isinstance(fields, dict):
         known = {field.encode_name for field in msgspec.structs.fields(KEYS[name])}

@@ -129,6 +129,18 @@ def test_a_field_that_does_not_exist_is_told(dynconf: Dynconf) -> None:
     assert "pychat: POLLING_CONFIG has no field max_sise; it will be ignored\n" in result.stderr
 
 
+@pytest.mark.parametrize("key", ["POLING_CONFIG", "polling_config", "POLLING_CONFIGS"])
+def test_a_key_that_is_mistyped_is_told(key: str) -> None:
+    result = pychat("dynconf", "set", key, "{}", "--url", "http://127.0.0.1:1", "--yes")
+    assert f"pychat: {key} is no key of pychat's; is POLLING_CONFIG meant?\n" in result.stderr
+
+
+@pytest.mark.parametrize("key", ["POLLING_CONFIG", "SEND_LIMTIER_CONFIG", "LOG_CONFIG", "A"])
+def test_a_key_of_somebody_is_not_questioned(key: str) -> None:
+    result = pychat("dynconf", "set", key, "{}", "--url", "http://127.0.0.1:1", "--yes")
+    assert "is no key" not in result.stderr
+
+
 # What `pychat config` tells
 
 
