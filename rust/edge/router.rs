@@ -65,7 +65,7 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
     context.progress.enter(Phase::Body);
     let id = request_id(&context, request.headers());
     let contract = Contract::of(request.uri().path());
-    if !has_one_host(&request) {
+    if !has_one_host(&request) || !names_a_path(&request) {
         context.shared.refusals.malformed.add(1);
         return Box::pin(ready(unread(reply(&context, Refusal::Malformed.reply(contract), id))));
     }
@@ -111,6 +111,12 @@ fn has_one_host(request: &Request<Incoming>) -> bool {
         (None, _) => request.version() < Version::HTTP_11,
         _ => false,
     }
+}
+
+/// Whether the target is one that can be passed on: `*` and a bare authority (RFC 9112, 3.2.3 and 3.2.4) are for proxies,
+/// and would become the root.
+fn names_a_path(request: &Request<Incoming>) -> bool {
+    request.uri().path().starts_with('/')
 }
 
 /// The session that a path asks to poll. One that is spelled in an odd way is for the application's router to read.

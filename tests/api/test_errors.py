@@ -61,14 +61,6 @@ def test_an_unknown_path_is_not_found(anybody: Api, method: str, path: str) -> N
     expect_error(anybody.request(method, path), 404)
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("POST", "/configs/values"), ("POST", "/admin/v1/configs"), ("POST", "/admin/v1/configs/delete")],
-)
-def test_what_operators_use_is_not_public(anybody: Api, method: str, path: str) -> None:
-    assert anybody.request(method, path, json={}).status_code == 404
-
-
 @pytest.mark.parametrize(("method", "path"), WRONG_METHODS)
 def test_a_wrong_method_is_told_the_right_ones(alice: Person, method: str, path: str) -> None:
     answer = alice.request(method, path)
