@@ -38,7 +38,8 @@ class ConfigClient:
 
     def __init__(self, url: str, admin_token: str = "") -> None:
         self._url = url.rstrip("/")
-        self._shown = without_secrets(self._url)
+        self.shown = without_secrets(self._url)
+        """The address without its secrets."""
         self._admin = {"authorization": f"Bearer {admin_token}"} if admin_token else {}
         # The address is the operator's: no proxy of the environment is meant to see it.
         self._http = httpx.AsyncClient(trust_env=False)
@@ -56,7 +57,7 @@ class ConfigClient:
             # As text: what is kept raw is not looked at otherwise.
             return msgspec.json.decode(answer.decode(), type=Values)
         except (ValueError, RecursionError) as error:
-            raise ConfigServiceError(f"{self._shown} answers what is no config: {error}") from None
+            raise ConfigServiceError(f"{self.shown} answers what is no config: {error}") from None
 
     async def put(self, service: str, values: Mapping[str, Raw]) -> None:
         await self._ask("POST", "/admin/v1/configs", {"configs": values, "service": service}, self._admin)
@@ -70,7 +71,7 @@ class ConfigClient:
         try:
             return msgspec.json.decode(answer, type=InForce)
         except (ValueError, RecursionError) as error:
-            raise ConfigServiceError(f"{self._shown} answers what is no config: {error}") from None
+            raise ConfigServiceError(f"{self.shown} answers what is no config: {error}") from None
 
     async def _ask(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -86,11 +87,11 @@ class ConfigClient:
                 async for part in response.aiter_bytes():
                     answer += part
                     if len(answer) > MAX_ANSWER_BYTES:
-                        raise ConfigServiceError(f"{self._shown} answers more than {MAX_ANSWER_BYTES:,} bytes")
+                        raise ConfigServiceError(f"{self.shown} answers more than {MAX_ANSWER_BYTES:,} bytes")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise ConfigServiceError(f"{self._shown} does not answer: {str(error) or type(error).__name__}") from None
+            raise ConfigServiceError(f"{self.shown} does not answer: {str(error) or type(error).__name__}") from None
         if not response.is_success:
-            raise ConfigServiceError(f"{self._shown} answers {response.status_code}: {_reason(response, answer)}")
+            raise ConfigServiceError(f"{self.shown} answers {response.status_code}: {_reason(response, answer)}")
         return answer
 
 

@@ -9,7 +9,6 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec import Raw
 
-from pychat.database.pool import without_secrets
 from pychat.dynconf.client import ConfigClient, ConfigServiceError
 from pychat.dynconf.fallback import load_fallback
 from pychat.dynconf.schemas import KEYS, DynamicConfig, keys_of, merge
@@ -79,24 +78,23 @@ def _rows(config: DynamicConfig, source_of: Callable[[str], str]) -> list[Row]:
 
 
 async def _hear(settings: Settings) -> Heard:
-    service, url = settings.dynamic_config.service, service_url(settings)
-    shown = without_secrets(url)
-    client = ConfigClient(url)
+    service = settings.dynamic_config.service
+    client = ConfigClient(service_url(settings))
     try:
         found = await client.values(service, list(KEYS))
     except ConfigServiceError as error:
-        return _hear_cache(settings, str(error))
+        return _hear_cache(settings, client.shown, str(error))
     finally:
         await client.close()
     age = f"as of its last change {_ago(found.updated_at)}" if found.configs else "which has set nothing"
-    return Heard(found.configs, shown, f"dynamic config of {service} by {shown}, {age}")
+    return Heard(found.configs, client.shown, f"dynamic config of {service} by {client.shown}, {age}")
 
 
-def _hear_cache(settings: Settings, away: str) -> Heard:
+def _hear_cache(settings: Settings, url: str, away: str) -> Heard:
     if settings.dynamic_config.url:
         file = settings.database.data_dir / CACHE
         try:
-            values, age_sec = read_cache(file)
+            values, age_sec = read_cache(file, url, settings.dynamic_config.service)
         except (OSError, ValueError, RecursionError):
             pass
         else:

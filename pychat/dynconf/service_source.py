@@ -4,11 +4,12 @@ good copy is kept in a file, for a start while that service is down."""
 import asyncio
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import structlog
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from pychat.dynconf.client import ConfigClient, ConfigServiceError
 from pychat.dynconf.current import CurrentConfig
@@ -20,7 +21,15 @@ CHANGES_EVERY_SEC = 5.0
 EVERYTHING_EVERY_SEC = 60.0
 
 CACHE = "dynamic_config.cache.json"
-"""In the data folder; of the same form as the fallback."""
+"""In the data folder."""
+
+
+class Cached(Struct):
+    """What the config service at `url` said last of `service`; another's is of no use."""
+
+    url: str
+    service: str
+    configs: dict[str, Raw]
 
 
 class ServiceSource:
@@ -77,13 +86,14 @@ class ServiceSource:
             self._everything_at = time.monotonic()
         if (is_whole or answer.configs or answer.removed) and not self._current.refused:
             try:
-                await asyncio.to_thread(write_cache, self._cache, self._values)
+                heard = Cached(self._client.shown, self._service, self._values)
+                await asyncio.to_thread(write_cache, self._cache, heard)
             except OSError as error:
                 log.warning("the dynamic config cannot be cached", file=str(self._cache), reason=error.strerror)
 
     async def _take_cached(self) -> None:
         try:
-            values, age_sec = await asyncio.to_thread(read_cache, self._cache)
+            values, age_sec = await asyncio.to_thread(read_cache, self._cache, self._client.shown, self._service)
         except FileNotFoundError:
             return
         except (OSError, ValueError, RecursionError) as error:
@@ -92,21 +102,24 @@ class ServiceSource:
         self._current.take(values, "cache", age_sec)
 
 
-def read_cache(file: Path) -> tuple[dict[str, Raw], float]:
-    """What the service said last, and how many seconds ago.
+def read_cache(file: Path, url: str, service: str) -> tuple[dict[str, Raw], float]:
+    """What the config service at `url` said last of `service`, and how many seconds ago.
 
     Raises:
         OSError: there is no such file, or it cannot be read.
         ValueError, RecursionError: it holds something else.
     """
-    values = msgspec.json.decode(file.read_text(encoding="utf-8"), type=dict[str, Raw])
-    return values, max(0.0, time.time() - file.stat().st_mtime)
+    cached = msgspec.json.decode(file.read_text(encoding="utf-8"), type=Cached)
+    if (cached.url, cached.service) != (url, service):
+        raise ValueError(f"it is what {cached.url} said of {cached.service}")
+    return cached.configs, max(0.0, time.time() - file.stat().st_mtime)
 
 
-def write_cache(file: Path, values: dict[str, Raw]) -> None:
-    """Replaces the file whole, so that a start never reads half of one."""
+def write_cache(file: Path, heard: Cached) -> None:
+    """Replaces the file whole, so that a start never reads half of one; it is for its owner alone."""
     # As the signing key's folder: others may pass through, not look.
     file.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{os.getpid()}")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(values), indent=4))
+    with open(draft, "wb", opener=partial(os.open, mode=0o600)) as content:
+        content.write(msgspec.json.format(msgspec.json.encode(heard), indent=4))
     draft.replace(file)

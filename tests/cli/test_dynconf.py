@@ -202,9 +202,14 @@ def test_config_shows_what_a_start_would_find_while_the_service_is_down(tmp_path
     assert heading.startswith("dynamic config that a server starts with; http://127.0.0.1:1 does not answer")
     assert rows["POLLING_CONFIG.max_size"] == ["100", "default"]
     cache = tmp_path / "dynamic_config.cache.json"
-    cache.write_bytes(b'{"POLLING_CONFIG": {"max_size": "\xff"}}')
+    cache.write_bytes(
+        b'{"url": "http://127.0.0.1:1", "service": "pychat", "configs": {"POLLING_CONFIG": {"max_size": "\xff"}}}'
+    )
     assert config(**environment)[0].startswith("dynamic config that a server starts with; ")
-    cache.write_text('{"POLLING_CONFIG": {"max_size": 3}}')
+    copy = '{"url": "http://127.0.0.1:1", "service": "%s", "configs": {"POLLING_CONFIG": {"max_size": 3}}}'
+    cache.write_text(copy % "another")
+    assert config(**environment)[0].startswith("dynamic config that a server starts with; ")
+    cache.write_text(copy % "pychat")
     heading, rows = config(**environment)
     assert heading.startswith("dynamic config as it was heard ")
     assert rows["POLLING_CONFIG.max_size"] == ["3", str(cache)]

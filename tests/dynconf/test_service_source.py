@@ -16,9 +16,8 @@ from pychat._core import Core
 from pychat.dynconf import client, service_source
 from pychat.dynconf.client import ConfigClient
 from pychat.dynconf.current import CurrentConfig
-from pychat.dynconf.fallback import load_fallback
 from pychat.dynconf.schemas import KEYS, DynamicConfig, Polling
-from pychat.dynconf.service_source import ServiceSource, write_cache
+from pychat.dynconf.service_source import Cached, ServiceSource, write_cache
 from tests.support.configs import raw
 
 FALLBACK = DynamicConfig(polling=Polling(max_size=7))
@@ -86,6 +85,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return clock
 
 
+def cached(cache: Path, url: str) -> dict[str, Any]:
+    content = json.loads(cache.read_text())
+    assert (content["url"], content["service"]) == (url.rstrip("/"), "chat")
+    return dict(content["configs"])
+
+
 async def test_changes_between_whole_copies(
     service: FakeService, source: ServiceSource, current: CurrentConfig, clock: SimpleNamespace
 ) -> None:
@@ -108,18 +113,20 @@ async def test_changes_between_whole_copies(
 
 
 async def test_what_was_heard_is_cached(
-    service: FakeService, source: ServiceSource, cache: Path, clock: SimpleNamespace
+    url: str, service: FakeService, source: ServiceSource, cache: Path, clock: SimpleNamespace
 ) -> None:
     service.says("one", {"POLLING_CONFIG": {"max_size": 3}})
     await source.refresh()
-    assert load_fallback(cache).polling.max_size == 3  # one form for both
+    assert cached(cache, url) == {"POLLING_CONFIG": {"max_size": 3}}
+    assert cache.stat().st_mode & 0o777 == 0o600
     service.says("two", {"QUEUE_CONFIG": {"max_queue_size": 4}})
     await source.refresh()
-    assert (load_fallback(cache).polling.max_size, load_fallback(cache).queue.max_queue_size) == (3, 4)
+    both = {"POLLING_CONFIG": {"max_size": 3}, "QUEUE_CONFIG": {"max_queue_size": 4}}
+    assert cached(cache, url) == both
     # What cannot be put in force is no good copy.
     service.says("three", {"POLLING_CONFIG": {"max_size": 0}})
     await source.refresh()
-    assert load_fallback(cache).polling.max_size == 3
+    assert cached(cache, url) == both
     assert [file.name for file in cache.parent.iterdir()] == [cache.name]
 
 
@@ -167,11 +174,29 @@ async def test_an_answer_that_is_none_leaves_what_is_in_force(
     assert "the config service answers again" in [line["event"] for line in logs]
 
 
-async def test_a_start_while_the_service_is_down(
-    service: FakeService, source: ServiceSource, cache: Path, current: CurrentConfig
+@pytest.mark.parametrize(("other_url", "name"), [("http://elsewhere", "chat"), (None, "another")])
+async def test_the_copy_of_another_is_not_taken(
+    service: FakeService,
+    source: ServiceSource,
+    cache: Path,
+    current: CurrentConfig,
+    url: str,
+    other_url: str | None,
+    name: str,
 ) -> None:
     service.answer = ("503 Service Unavailable", b"")
-    write_cache(cache, raw({"POLLING_CONFIG": {"max_size": 3}}))
+    write_cache(cache, Cached(other_url or url.rstrip("/"), name, raw({"POLLING_CONFIG": {"max_size": 3}})))
+    with capture_logs() as logs:
+        await source.refresh()
+    assert (current.value, current.source) == (FALLBACK, "fallback")
+    assert logs[-1]["reason"] == f"it is what {other_url or url.rstrip('/')} said of {name}"
+
+
+async def test_a_start_while_the_service_is_down(
+    url: str, service: FakeService, source: ServiceSource, cache: Path, current: CurrentConfig
+) -> None:
+    service.answer = ("503 Service Unavailable", b"")
+    write_cache(cache, Cached(url.rstrip("/"), "chat", raw({"POLLING_CONFIG": {"max_size": 3}})))
     os.utime(cache, (time.time() - 100, time.time() - 100))
     await source.refresh()
     assert (current.value.polling.max_size, current.source) == (3, "cache")
@@ -191,7 +216,7 @@ async def test_a_first_start_while_the_service_is_down(
     assert len(logs) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"POLLING_CONFIG": {"a": "\xff"}}', b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"url": "\xff"}', b"[" * 100_000])
 async def test_a_broken_cache_is_none(
     service: FakeService, source: ServiceSource, cache: Path, current: CurrentConfig, content: bytes
 ) -> None:
