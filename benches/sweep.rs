@@ -15,7 +15,7 @@ use pychat_core::api::Api;
 use pychat_core::api::token::{ISSUER, Verifier};
 use pychat_core::hub::directory::{Chat, Member, User};
 use pychat_core::hub::session::SessionId;
-use pychat_core::hub::settings::{LimiterSettings, Settings};
+use pychat_core::hub::settings::{HistorySettings, LimiterSettings, Settings};
 use pychat_core::hub::{Hub, Micros, UserId};
 use serde_json::{Value, json};
 
@@ -37,7 +37,9 @@ fn main() {
     let api = Api::new(Verifier::new(KEY).unwrap_or_else(|_| panic!("long enough")));
     let (hub, now) = (&api.hub, api.clock.now());
     let limiter = LimiterSettings { is_enabled: false, ..Settings::default().limiter };
-    hub.apply(Settings { max_users_amount: usize::MAX, limiter, ..Settings::default() });
+    // Nobody here writes to a database.
+    let history = HistorySettings { is_enabled: false, ..Settings::default().history };
+    hub.apply(Settings { max_users_amount: usize::MAX, limiter, history, ..Settings::default() });
     (0..IDLE).for_each(|user| _ = open(hub, user, now - 2 * hub.settings().session_idle_timeout));
     let name = "ann".into();
     hub.directory.put_user(User { id: SENDER, username: name, revision: 0, token_generation: 0, deleted: false });
