@@ -176,11 +176,12 @@ def _often(work: Callable[[], None] | None) -> Iterator[None]:
 
 def _show(name: str, driven: Driven) -> None:
     report = driven.report
-    sends = report["send_ms"]
+    sends = report["sends"]
+    ms = sends["ms"]
     click.echo(
-        f"{name:<40} {report['sends_per_sec']:>8,.0f}/s   p50 {sends['p50']:>6.2f}   p99 {sends['p99']:>6.2f}   "
+        f"{name:<40} {sends['per_sec']:>8,.0f}/s   p50 {ms['p50']:>6.2f}   p99 {ms['p99']:>6.2f}   "
         f"CPU {driven.cpu_us_per_send:>5.1f} us   {driven.memory_bytes >> 20} MB   "
-        f"refused {report['refused']}, lost {report['lost']}, doubled {report['doubled']}"
+        f"refused {sends['refused']}, lost {report['lost']}, doubled {report['doubled']}"
     )
 
 
