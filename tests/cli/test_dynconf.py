@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import Launch
+from tests.support.command import surroundings
 from tests.support.config_service import ConfigService, running_service
 from tests.support.configs import Configs
 from tests.support.postgres import Postgres, execute
@@ -35,7 +36,7 @@ def pychat(*args: str, answer: str = "", **environment: str) -> subprocess.Compl
     return subprocess.run(
         [sys.executable, "-m", "pychat", *args],
         input=answer,
-        env=environment,
+        env={**surroundings(), **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -12,12 +12,16 @@ class Result:
     output: str
 
 
+def surroundings() -> dict[str, str]:
+    """What a process of pychat inherits: all but the caller's own PYCHAT_* variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYCHAT_")}
+
+
 def pychat(*args: str, **environment: str) -> Result:
-    """Runs one command to its end; the caller's own PYCHAT_* variables are kept from it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYCHAT_")}
+    """Runs one command to its end."""
     ran = subprocess.run(
         [sys.executable, "-m", "pychat", *args],
-        env={**inherited, **environment},
+        env={**surroundings(), **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from uuid import uuid4
 import httpx
 
 from tests.support.client import Api, Person
+from tests.support.command import surroundings
 from tests.support.postgres import execute
 from tests.support.wait import wait_until
 
@@ -173,13 +173,11 @@ def _state(stat: Path) -> str:
 
 
 def start_process(log: Path, environment: Mapping[str, str], *command: str) -> subprocess.Popen[bytes]:
-    """Starts `pychat serve`, or another command, its output going to `log`; the caller's own PYCHAT_* variables are
-    kept from it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYCHAT_")}
+    """Starts `pychat serve`, or another command, its output going to `log`."""
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "pychat", *(command or ("serve",))],
-            env={**inherited, **environment},
+            env={**surroundings(), **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
