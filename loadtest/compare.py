@@ -10,7 +10,7 @@ import click
 
 from benches.process import pinned
 from loadtest.charts import draw_comparison
-from loadtest.driver_process import drive
+from loadtest.driver_process import Driven, drive
 from loadtest.peers import Peer, Started, peers
 from loadtest.sampler import resident_bytes
 
@@ -58,10 +58,9 @@ def main(seconds: int, only: tuple[str, ...], out: Path) -> None:
 
 def _measure(peer: Peer, started: Started, core: int, seconds: int) -> Figures:
     common: dict[str, Any] = {"core": core, "senders": PAIRS, "connections": CONNECTIONS, **peer.driver_options}
-    os.environ.update(started.environment)
 
-    def driven(**options: Any) -> Any:
-        return drive(started.url, started.process, **common, **options)
+    def driven(**options: Any) -> Driven:
+        return drive(started.url, started.process, environment=started.environment, **common, **options)
 
     saturated = driven(saturate=True, duration=seconds)
     figures: Figures = {
@@ -105,4 +104,5 @@ def _table(measured: dict[str, Figures], lacks: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-main()
+if __name__ == "__main__":
+    main()

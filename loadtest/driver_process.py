@@ -1,6 +1,7 @@
 """The native driver (`loadtest/driver`) as a process beside what it loads."""
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,14 @@ class Driven(NamedTuple):
     memory_bytes: int  # of what was loaded, at the end, while connections were still held
 
 
-def drive(url: str, loaded: psutil.Process, *, core: int | None = None, **options: str | float | bool) -> Driven:
+def drive(
+    url: str,
+    loaded: psutil.Process,
+    *,
+    core: int | None = None,
+    environment: Mapping[str, str] = {},  # beside this process's own
+    **options: str | float | bool,
+) -> Driven:
     """Runs the driver to its end, on one core where `core` says so, and watches the process (and children) it loads.
 
     Raises:
@@ -33,7 +41,11 @@ def drive(url: str, loaded: psutil.Process, *, core: int | None = None, **option
     """
     pin = [] if core is None else ["taskset", "-c", str(core)]
     process = subprocess.Popen(
-        [*pin, *_command(url, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*pin, *_command(url, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     )
     assert process.stderr is not None
     assert process.stdout is not None

@@ -45,6 +45,8 @@ pub struct Figures {
     pub lateness: Latencies,
     /// Accepted sends since the start, the warm-up's included: for the progress.
     pub so_far: u64,
+    /// Answered ones, of the time that is measured.
+    pub polls: u64,
     pub resyncs: u64,
     pub failed_polls: u64,
 }
@@ -67,6 +69,7 @@ pub struct Summary {
     pub count: u64,
     pub p50: f64,
     pub p90: f64,
+    pub p98: f64,
     pub p99: f64,
     #[serde(rename = "p99.9")]
     pub p999: f64,
@@ -88,6 +91,7 @@ impl Latencies {
             count: self.0.len(),
             p50: at(0.5),
             p90: at(0.9),
+            p98: at(0.98),
             p99: at(0.99),
             p999: at(0.999),
             max: self.0.max() as f64 / 1e3,

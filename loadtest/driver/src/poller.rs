@@ -12,8 +12,10 @@ use crate::run::Run;
 /// After a poll that was refused or broken off.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Polls until it is dropped. `of_pair` says whose messages come in it: the pair and the session's place there.
-pub async fn poll(run: Rc<Run>, mut inbox: Inbox, of_pair: Option<(usize, usize)>) {
+/// Polls until it is dropped, beginning so long after the start of the run. `of_pair` says whose messages come in it: the
+/// pair and the session's place there.
+pub async fn poll(run: Rc<Run>, mut inbox: Inbox, of_pair: Option<(usize, usize)>, begin: Duration) {
+    tokio::time::sleep_until((run.start + begin).into()).await;
     loop {
         if let Err(error) = poll_once(&run, &mut inbox, of_pair).await {
             run.figures.borrow_mut().failed_polls += 1;
@@ -29,6 +31,7 @@ async fn poll_once(run: &Run, inbox: &mut Inbox, of_pair: Option<(usize, usize)>
     let Batch { resync_required, texts } = inbox.next().await?;
     let now = run.start.elapsed();
     let mut figures = run.figures.borrow_mut();
+    figures.polls += u64::from(run.is_measured(now));
     figures.resyncs += u64::from(resync_required);
     for text in texts {
         // What somebody else writes to our people is none of ours.

@@ -22,6 +22,8 @@ pub struct Report {
     senders: u32,
     connections: u32,
     polls: usize,
+    /// Answered ones a second.
+    polls_per_sec: f64,
     sends: Requests,
     delivery_ms: Summary,
     /// How much too late sends were begun: where this is much of their latency, the figures say more of this program's
@@ -79,6 +81,7 @@ impl Report {
             senders: config.senders,
             connections: config.connections,
             polls,
+            polls_per_sec: figures.polls as f64 / config.duration.as_secs_f64(),
             sends: Requests::new(&figures.sends, &run.pace, config.duration),
             asides: asides
                 .iter()
@@ -110,7 +113,7 @@ impl fmt::Display for Report {
             "                 {} senders over {} connections, {} polls held",
             self.senders, self.connections, self.polls
         )?;
-        writeln!(f, "{:17}{:>9}{:>9}{:>9}{:>9}{:>9}", "milliseconds", "p50", "p90", "p99", "p99.9", "max")?;
+        writeln!(f, "{:17}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}", "milliseconds", "p50", "p90", "p98", "p99", "p99.9", "max")?;
         row(f, "send", &self.sends.ms)?;
         row(f, "send to poll", &self.delivery_ms)?;
         row(f, "begun too late", &self.lateness_ms)?;
@@ -132,6 +135,7 @@ impl fmt::Display for Report {
         }
         writeln!(f, "delivered        {}, lost {}, doubled {}", self.delivered, self.lost, self.doubled)?;
         writeln!(f, "polls            {} declared a gap, {} failed", self.resyncs, self.failed_polls)?;
+        writeln!(f, "polls answered   {:.0} a second", self.polls_per_sec)?;
         write!(f, "this program     {:.2} cores", self.driver_cpu)
     }
 }
@@ -140,5 +144,5 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, ms: &Summary) -> fmt::Result {
     if ms.count == 0 {
         return Ok(());
     }
-    writeln!(f, "{name:17}{:9.2}{:9.2}{:9.2}{:9.2}{:9.2}", ms.p50, ms.p90, ms.p99, ms.p999, ms.max)
+    writeln!(f, "{name:17}{:9.2}{:9.2}{:9.2}{:9.2}{:9.2}{:9.2}", ms.p50, ms.p90, ms.p98, ms.p99, ms.p999, ms.max)
 }

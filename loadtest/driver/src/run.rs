@@ -107,8 +107,12 @@ pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result
     let cpu_before = cpu_time();
     // Dropped at the end, with the polls that are still held.
     let mut polling = JoinSet::new();
+    let mut idle = 0;
     for (inbox, of_pair) in readers {
-        polling.spawn_local(poller::poll(Rc::clone(&run), inbox, of_pair));
+        // Not all at once, or they would all end at once too, when their time is over.
+        let begin = config.warm_up.mul_f64(f64::from(idle) / f64::from(config.idle_polls.max(1)));
+        idle += u32::from(of_pair.is_none());
+        polling.spawn_local(poller::poll(Rc::clone(&run), inbox, of_pair, begin));
     }
     let mut sending = JoinSet::new();
     for client in senders {
