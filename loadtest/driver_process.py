@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -24,6 +24,7 @@ class Driven(NamedTuple):
     report: dict[str, Any]  # as `pychat-load --json` prints it
     cpu_us_per_send: float  # of what was loaded, once it was warm
     memory_bytes: int  # of what was loaded, at the end, while connections were still held
+    memory_before_bytes: int  # once it was warm
 
 
 def drive(
@@ -32,9 +33,11 @@ def drive(
     *,
     core: int | None = None,
     environment: Mapping[str, str] = {},  # beside this process's own
+    tell: Callable[[str], None] | None = None,
     **options: str | float | bool,
 ) -> Driven:
-    """Runs the driver to its end, on one core where `core` says so, and watches the process (and children) it loads.
+    """Runs the driver to its end, on one core where `core` says so, and watches the process (and children) it loads;
+    `tell` is called with each line of progress.
 
     Raises:
         RuntimeError: it could not run. That something was lost or doubled is in the report.
@@ -50,23 +53,27 @@ def drive(
     assert process.stderr is not None
     assert process.stdout is not None
     said = []
-    sends, cpu, memory = [], [], 0
+    sends, cpu, memory = [], [], []
     # Its standard output comes all at the end, and fits the pipe.
     for line in process.stderr:
         progress = _PROGRESS.match(line)
         if progress is None:
             said.append(line)
-        elif "(warm-up)" not in line:
+            continue
+        if tell is not None:
+            tell(line.rstrip())
+        if "(warm-up)" not in line:
             sends.append(int(progress[1]))
             cpu.append(cpu_sec(loaded))
-            memory = resident_bytes(loaded)
+            memory.append(resident_bytes(loaded))
     output = process.stdout.read()
     process.wait()
     if not output:
         raise RuntimeError(f"the driver failed: {''.join(said).strip()}")
     if len(sends) < 2:
         raise RuntimeError("the driver ran too short to measure CPU time")
-    return Driven(json.loads(output), (cpu[-1] - cpu[0]) / max(1, sum(sends[1:])) * 1e6, memory)
+    cpu_us = (cpu[-1] - cpu[0]) / max(1, sum(sends[1:])) * 1e6
+    return Driven(json.loads(output), cpu_us, memory[-1], memory[0])
 
 
 @contextmanager

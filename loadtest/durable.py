@@ -10,18 +10,23 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any, Final
 
+import asyncpg
 import click
 import httpx
 import psutil
 
 from benches.send_cost import SCRIPT
 from loadtest.driver_process import Driven, drive
+from loadtest.sampler import resident_bytes
+from pychat.database.embedded import running_url
 from tests.support.client import PASSWORD, Person
+from tests.support.metrics import Scrape
+from tests.support.postgres import complete
 from tests.support.server import Options, Server, running
 
 SENDERS: Final = 64
@@ -31,6 +36,7 @@ RATE: Final = 5_000.0
 COST_RATE: Final = 20_000.0
 OLD_CLIENT_IDS: Final = 1_000
 REPEATS_PER_SEC: Final = 50
+PROGRESS_EVERY_SEC: Final = 5
 LOGINS_PER_SEC: Final = 20
 SETTINGS: Final[dict[str, dict[str, object]]] = {
     "SEND_LIMITER_CONFIG": {"is_enabled": True, "token_refill_amount": 1_000_000, "max_rps_per_user": 1_000_000},
@@ -44,7 +50,8 @@ SETTINGS: Final[dict[str, dict[str, object]]] = {
 @click.option("--seconds", default=10, show_default=True, type=click.IntRange(3, 3_600), help="Of each measurement.")
 @click.option("--only", multiple=True, help="Part of a measurement's name; may be given several times. Default: all.")
 def main(seconds: int, only: tuple[str, ...]) -> None:
-    """Prints sends a second, latencies in milliseconds and microseconds of CPU a send, Postgres included."""
+    """Prints sends a second, latencies in milliseconds, microseconds of CPU a send and memory once it was warm and at
+    the end, both Postgres included, and what was lost or doubled; progress to standard error."""
 
     def wanted(name: str) -> bool:
         return not only or any(part in name for part in only)
@@ -52,7 +59,7 @@ def main(seconds: int, only: tuple[str, ...]) -> None:
     def measure(name: str, server: Server, meanwhile: Callable[[], None] | None = None, **options: Any) -> None:
         if wanted(name):
             with _often(meanwhile):
-                _show(name, drive(server.url, psutil.Process(server.pid), duration=seconds, **options))
+                _show(name, drive(server.url, psutil.Process(server.pid), duration=seconds, tell=_tell, **options))
 
     with _server(durable=True) as server:
         if wanted("wrk, 256 connections"):
@@ -93,10 +100,43 @@ def _saturate(server: Server, seconds: int) -> None:
     with NamedTemporaryFile("w") as senders:
         senders.writelines(f"{sender.token} {sender.chat_with(reader)}\n" for sender, reader in pairs)
         senders.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), server.url]
-        output = subprocess.run([*command, "--", senders.name], check=True, capture_output=True, text=True).stdout
-    counted = json.loads(output.splitlines()[-1])
-    click.echo(f"{'wrk, 256 connections':<40} {counted['answers'] / counted['duration_sec']:>8,.0f}/s   {counted}")
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), server.url, "--", senders.name]
+        wrk = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        memory = [resident_bytes(psutil.Process(server.pid))]
+        while wrk.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                wrk.wait(PROGRESS_EVERY_SEC)
+            memory.append(resident_bytes(psutil.Process(server.pid)))
+            _tell(f"{Scrape.of(server).value('chat_journal_committed_total'):,.0f} stored, {memory[-1] >> 20} MB")
+        assert wrk.stdout is not None
+        counted = json.loads(wrk.stdout.read().splitlines()[-1])
+    stored = _stored(server)
+    # What was under way when wrk stopped is stored, and nobody has heard of it.
+    lost = max(0, counted["answers"] - stored)
+    doubled = max(0, stored - counted["answers"] - CONNECTIONS)
+    click.echo(
+        f"{'wrk, 256 connections':<40} {counted['answers'] / counted['duration_sec']:>8,.0f}/s   "
+        f"p50 {counted['p50_ms']:>6.2f}   p99 {counted['p99_ms']:>6.2f}   {memory[0] >> 20} to {memory[-1] >> 20} MB   "
+        f"refused {counted['refused']}, lost {lost}, doubled {doubled}"
+    )
+
+
+def _stored(server: Server) -> int:
+    url = running_url(server.options.folder / "data")
+    assert url is not None
+
+    async def count() -> int:
+        connection = await asyncpg.connect(url)
+        try:
+            return int(await connection.fetchval("SELECT count(*) FROM messages"))
+        finally:
+            await connection.close()
+
+    return complete(count())
+
+
+def _tell(progress: str) -> None:
+    click.echo(progress, err=True)
 
 
 def _repeating(server: Server) -> Callable[[], None]:
@@ -180,7 +220,8 @@ def _show(name: str, driven: Driven) -> None:
     ms = sends["ms"]
     click.echo(
         f"{name:<40} {sends['per_sec']:>8,.0f}/s   p50 {ms['p50']:>6.2f}   p99 {ms['p99']:>6.2f}   "
-        f"CPU {driven.cpu_us_per_send:>5.1f} us   {driven.memory_bytes >> 20} MB   "
+        f"CPU {driven.cpu_us_per_send:>5.1f} us   "
+        f"{driven.memory_before_bytes >> 20} to {driven.memory_bytes >> 20} MB   "
         f"refused {sends['refused']}, lost {report['lost']}, doubled {report['doubled']}"
     )
 
