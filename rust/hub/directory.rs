@@ -157,9 +157,22 @@ impl Directory {
         Ok(None)
     }
 
-    /// The chat, if at hand.
-    pub fn known_chat(&self, id: &str, now: Micros) -> Option<Arc<Chat>> {
-        self.chats.known(id, now).flatten()
+    /// What is known of the chat: `None` nothing, `Some(None)` that there is none.
+    pub fn known_chat(&self, id: &str, now: Micros) -> Option<Option<Arc<Chat>>> {
+        self.chats.known(id, now)
+    }
+
+    /// Has those of the chats loaded that are not at hand, all at once; `None` where all are.
+    pub fn load_chats<'a>(&self, ids: impl Iterator<Item = &'a str>, now: Micros) -> Option<impl Future<Output = ()>> {
+        let lacking = ids.filter(|id| self.chats.known(*id, now).is_none());
+        // What cannot be asked for now, or not be had, is not known afterwards.
+        let asked = lacking.flat_map(|id| self.chats.ask(id.into(), now, || self.wanted.notify_one()));
+        let asked: Vec<_> = asked.collect();
+        (!asked.is_empty()).then_some(async {
+            for chat in asked {
+                let _ = landed(chat).await;
+            }
+        })
     }
 
     pub async fn chat(&self, id: &str, now: Micros) -> Found<Arc<Chat>> {

@@ -1,51 +1,47 @@
 //! Committed messages to whom they are for, and word to those who may miss one.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use super::directory::Chat;
 use super::journal::{Batch, Claim, MessageId, Recipients, Repeats};
 use super::mailbox::Delivery;
-use super::{Hub, Micros, Unavailable, UserId};
+use super::message::SharedMessage;
+use super::{Hub, Micros, UserId};
 
-/// Whom a message goes to.
-enum Audience {
-    Members(Arc<Chat>),
-    One(UserId),
-    /// Who is in the chat cannot be known now; this is how it was.
-    Unknown(Arc<Chat>),
-    Nobody,
-}
+/// A query's worth, while the batch's senders and all behind them wait.
+const LOADED_WITHIN: Duration = Duration::from_secs(2);
 
 impl Hub {
-    /// Delivers a committed batch and answers its senders. Who is in a chat is what the directory says now: whoever
-    /// changes a chat commits, tells the directory, and then answers, so one who was removed gets nothing later. A chat
-    /// that the directory has forgotten meanwhile is loaded first, which keeps the order of commits.
+    /// Delivers a committed batch and answers its senders. Who is in a chat is what the directory says when its message is
+    /// delivered: whoever changes a chat commits, tells the directory, and then answers, so one who was removed gets
+    /// nothing later. Chats that the directory has forgotten meanwhile are loaded first, all before anything is
+    /// delivered, which keeps the order of commits.
     pub async fn publish(&self, batch: Batch, now: Micros) {
-        let mut audiences = Vec::with_capacity(batch.len());
-        for (_, recipients) in batch.deliveries() {
-            audiences.push(self.audience(recipients, now).await);
-        }
-        let deliveries = batch.deliveries().zip(&audiences).map(|((message, _), audience)| match audience {
-            Audience::Members(chat) => self.deliver(message, members(chat)),
-            Audience::One(user) => self.deliver(message, [*user]),
-            Audience::Unknown(chat) => {
-                self.declare_gap(members(chat));
-                Delivery::default()
-            }
-            Audience::Nobody => Delivery::default(),
+        let chats = batch.deliveries().filter_map(|(_, recipients)| match recipients {
+            Recipients::Members(chat) => Some(&*chat.id),
+            Recipients::One(_) => None,
         });
+        if let Some(loading) = self.directory.load_chats(chats, now) {
+            // Too late is as good as unavailable: the senders wait.
+            let _ = tokio::time::timeout(LOADED_WITHIN, loading).await;
+        }
+        let deliveries = batch.deliveries().map(|(message, recipients)| self.publish_one(message, recipients, now));
         let deliveries = deliveries.collect();
         self.stats.journal_committed.add(batch.len());
         self.journal.settle_committed(batch, deliveries);
     }
 
-    async fn audience(&self, recipients: &Recipients, now: Micros) -> Audience {
+    fn publish_one(&self, message: &SharedMessage, recipients: &Recipients, now: Micros) -> Delivery {
         match recipients {
-            Recipients::One(user) => Audience::One(*user),
-            Recipients::Members(chat) => match self.directory.chat(&chat.id, now).await {
-                Ok(Some(chat)) => Audience::Members(chat),
-                Ok(None) => Audience::Nobody,
-                Err(Unavailable) => Audience::Unknown(Arc::clone(chat)),
+            Recipients::One(user) => self.deliver(message, [*user]),
+            Recipients::Members(chat) => match self.directory.known_chat(&chat.id, now) {
+                Some(Some(chat)) => self.deliver(message, members(&chat)),
+                Some(None) => Delivery::default(),
+                None => {
+                    // Who is in the chat cannot be known now; this is how it was.
+                    self.declare_gap(members(chat));
+                    Delivery::default()
+                }
             },
         }
     }
@@ -75,7 +71,8 @@ impl Hub {
             match recipients {
                 Recipients::One(user) => self.declare_gap([*user]),
                 Recipients::Members(chat) => {
-                    self.declare_gap(members(&self.directory.known_chat(&chat.id, now).unwrap_or(Arc::clone(chat))));
+                    let known = self.directory.known_chat(&chat.id, now).flatten();
+                    self.declare_gap(members(known.as_ref().unwrap_or(chat)));
                 }
             }
         }
@@ -86,3 +83,6 @@ impl Hub {
 fn members(chat: &Chat) -> impl Iterator<Item = UserId> {
     chat.members().iter().map(|member| member.user)
 }
+
+#[cfg(test)]
+mod tests;
