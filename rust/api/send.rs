@@ -64,6 +64,7 @@ impl Api {
         let recipient = looked_up(directory.user_named(&name.to_ascii_lowercase(), now)).await?;
         let recipient = recipient.ok_or(Refusal::NoSuchRecipient)?.id;
         if !self.hub.is_online(recipient) {
+            self.hub.stats.send_dropped_offline.add(1);
             return Err(Refusal::RecipientOffline);
         }
         let message = Message::new(&sender.username, text, now);

@@ -130,6 +130,7 @@ async fn a_message_to_a_chat_reaches_all_members_the_sender_included() {
 async fn the_older_dialect_goes_to_the_recipient_alone() {
     let api = api();
     assert_eq!(sent(&api, &to_recipient("bob", "hi")).await.0, 409);
+    assert_eq!(api.hub.stats.send_dropped_offline.get(), 1);
     let (ann, bob) = (opened(&api, 1).await, opened(&api, 2).await);
     assert_eq!(sent(&api, &to_recipient("BOB", "hi")).await.0, 202);
     assert_eq!(polled(&api, 2, &bob).await["messages"], json!([{"sender": "ann", "text": "hi"}]));
