@@ -139,8 +139,8 @@ class Journal:
 
 @final
 class Batch:
-    """Messages to be written in one transaction. One of `publish` and `give_up` settles it; dropped before that, its
-    senders are told that the outcome is unknown."""
+    """Messages to be written in one transaction. One of `publish`, `give_up` and `abandon` settles it; dropped before
+    that, it is abandoned."""
 
     @property
     def size(self) -> int:
@@ -164,7 +164,9 @@ class Batch:
         """It is not stored and will not be: the senders get 503."""
     def doubt(self) -> None:
         """Nobody knows whether it is stored: the senders get 503, and sessions that may miss something say so. It is
-        still to be settled."""
+        still to be settled; where it is, nothing happens."""
+    def abandon(self) -> None:
+        """Nobody knows, and nobody will find out: settles it if nothing has."""
 
 @final
 class Repeats:

@@ -78,10 +78,12 @@ async def _serve(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
     dynamic_config = load_fallback(settings.dynamic_config.fallback)
     signing_key = load_signing_key(settings)
     async with open_database(settings, postgres) as database:
-        await migrate(database)
         app = create_app(settings, database, signing_key, dynamic_config)
-        # First, so that whoever served this database until now has left the addresses, which may be the same.
-        await app.state.services.journal.open()
+        journal = app.state.services.journal
+        # First, so that whoever served this database until now has left it, and the addresses, which may be the same.
+        await journal.lock()
+        await migrate(database)
+        await journal.open()
         addresses = free_addresses(settings)
         # Entered here, not by Granian, so that it is left also when Granian's own stop must be cut short.
         async with app.lifespan(), listening(app, settings, addresses) as application:

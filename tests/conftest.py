@@ -48,6 +48,15 @@ def postgres(workspace: Path) -> Iterator[Postgres]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def own_postgres(workspace: Path, request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """A Postgres server that the tests of a module may stop."""
+    server = Postgres(workspace / request.module.__name__.rpartition(".")[2])
+    server.start()
+    yield server
+    server.close()
+
+
 @pytest.fixture(scope="session", params=DOORS, ids=[door.name for door in DOORS])
 def door(request: pytest.FixtureRequest) -> Door:
     """The way in that this run of the test takes."""

@@ -100,19 +100,26 @@ class Database:
         except ValueError:  # its text may quote parts of the password
             raise DatabaseUnavailable("database.url is not a valid postgresql:// URL") from None
         except _CONNECT_TROUBLE as error:
-            raise DatabaseUnavailable(f"cannot connect to the database: {_one_line(error)}") from error
+            raise DatabaseUnavailable(f"cannot connect to the database: {one_line(error)}") from error
         if version < OLDEST_SERVER:
             await self.close()
             raise DatabaseUnavailable(f"the database is Postgres {version}; {OLDEST_SERVER} or later is needed")
 
-    async def connect_alone(self, server_settings: dict[str, str]) -> asyncpg.Connection:
+    async def connect_alone(
+        self, server_settings: dict[str, str], command_timeout: float | None = None
+    ) -> asyncpg.Connection:
         """A connection beside the pool, for who needs a session of its own; to be closed by the caller.
 
         Raises:
             DatabaseUnavailable
         """
         try:
-            return await asyncpg.connect(self._dsn, timeout=COMMAND_TIMEOUT_SEC, server_settings=server_settings)
+            return await asyncpg.connect(
+                self._dsn,
+                timeout=COMMAND_TIMEOUT_SEC,
+                command_timeout=command_timeout,
+                server_settings=server_settings,
+            )
         except _CONNECT_TROUBLE as error:
             raise DatabaseUnavailable(self._noted(error)) from error
 
@@ -158,16 +165,16 @@ class Database:
                 server_settings={"application_name": "pychat"},
             )
         except _CONNECT_TROUBLE as error:
-            raise DatabaseUnavailable(_one_line(error)) from error
+            raise DatabaseUnavailable(one_line(error)) from error
         try:
             connection.add_termination_listener(lambda _: wake())
             await connection.add_listener(channel, lambda *_: wake())
             yield connection
         except _SERVER_TROUBLE as error:
-            raise DatabaseUnavailable(_one_line(error)) from error
+            raise DatabaseUnavailable(one_line(error)) from error
         except pg.InterfaceError as error:
             if connection.is_closed():
-                raise DatabaseUnavailable(_one_line(error)) from error
+                raise DatabaseUnavailable(one_line(error)) from error
             raise
         finally:
             connection.terminate()
@@ -227,7 +234,7 @@ class Database:
     def _noted(self, error: BaseException) -> str:
         """The reason in one line, which the log gets too, once an outage: its requests would only repeat it."""
         self._failures += 1
-        reason = _one_line(error)
+        reason = one_line(error)
         if not self._is_away:
             self._is_away = True
             log.warning(
@@ -258,6 +265,7 @@ def _is_closed(connection: "Connection") -> bool:
         return True
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What went wrong, for a log or an operator."""
     text = str(error).strip().partition("\n")[0]
     return text or type(error).__name__

@@ -161,8 +161,12 @@ impl Batch {
         }
     }
 
-    fn doubt(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.with(|batch| self.api.hub.doubt(batch, self.api.clock.now())))
+    fn doubt(&self, py: Python<'_>) {
+        py.detach(|| {
+            if let Some(batch) = self.batch.lock().as_mut() {
+                self.api.hub.doubt(batch, self.api.clock.now());
+            }
+        });
     }
 
     fn give_up(&self, py: Python<'_>) -> PyResult<()> {
@@ -170,15 +174,24 @@ impl Batch {
         py.detach(|| self.api.hub.give_up(batch));
         Ok(())
     }
+
+    fn abandon(&self, py: Python<'_>) {
+        py.detach(|| self.leave());
+    }
 }
 
-impl Drop for Batch {
-    /// Whoever still waits is told what is known: nothing.
-    fn drop(&mut self) {
+impl Batch {
+    fn leave(&self) {
         if let Some(mut batch) = self.batch.lock().take() {
             self.api.hub.doubt(&mut batch, self.api.clock.now());
             self.api.hub.give_up(batch);
         }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

@@ -1,20 +1,11 @@
-"""A server of these tests' own, since they stop it, and a pool on a database of each test's own."""
+"""A pool on a database of each test's own, on a server that the tests of a module may stop."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from pychat.database.pool import Database
 from tests.support.postgres import Postgres, connected
-
-
-@pytest.fixture(scope="module")
-def own_postgres(workspace: Path, request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    server = Postgres(workspace / request.module.__name__.rpartition(".")[2])
-    server.start()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from tests.support.client import Person
+from tests.support.postgres import execute
 from tests.support.server import Options, Server, running, start_process
 from tests.support.wait import wait_until
 
@@ -122,3 +124,17 @@ def test_a_port_in_use_is_one_clear_line(server_options: Callable[..., Options])
     lines = log.read_text().splitlines()
     assert len(lines) == 1, lines
     assert address in lines[0]
+
+
+def test_a_successor_leaves_the_schema_alone_until_the_one_before_has_stopped(
+    server_options: Callable[..., Options], tmp_path: Path
+) -> None:
+    options = server_options()
+    log = tmp_path / "second.log"
+    with running(options) as server:
+        # So whoever migrates it begins with the first migration, which then fails.
+        execute(server.database_url, "DELETE FROM schema_migrations")
+        second = start_process(log, {**options.environment, "PYCHAT_HTTP__LISTEN": "127.0.0.1:0"})
+        wait_until(lambda: "waiting for the pychat" in log.read_text(), "it waits")
+    assert second.wait(30) == 1
+    assert "cannot bring the schema up to date" in log.read_text()

@@ -27,11 +27,16 @@ def new_core() -> Core:
     return core
 
 
-@asynccontextmanager
-async def writing(core: Core, database: Database) -> AsyncIterator[JournalWriter]:
+async def start_writing(core: Core, database: Database) -> tuple[JournalWriter, asyncio.Task[None]]:
+    """A writer, and what it runs in, to be cancelled."""
     writer = JournalWriter(core, database)
     await writer.open()
-    task = asyncio.create_task(writer.run())
+    return writer, asyncio.create_task(writer.run())
+
+
+@asynccontextmanager
+async def writing(core: Core, database: Database) -> AsyncIterator[JournalWriter]:
+    writer, task = await start_writing(core, database)
     try:
         yield writer
     finally:

@@ -1,0 +1,94 @@
+"""One batch into the tables, in one transaction."""
+
+import asyncpg
+
+from pychat._core import Batch, Repeats
+from pychat.database.pool import one_line
+
+TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a statement of a session may fail with; a timeout is an `OSError`."""
+
+# Columns as texts, so that a batch costs four values and not four a message.
+_CLAIM = r"""
+    INSERT INTO message_claims (sender, client_id, message_id, chat)
+    SELECT sender::bigint, client_id, message_id::bigint, chat::bigint FROM unnest(
+        string_to_array($1, E'\n'), string_to_array($2, E'\n'), string_to_array($3, E'\n'), string_to_array($4, E'\n')
+    ) AS given (sender, client_id, message_id, chat)
+    ON CONFLICT DO NOTHING
+"""
+_CLAIMED = "SELECT message_id FROM message_claims WHERE message_id = ANY($1::bigint[])"
+_COLUMNS = ["id", "chat", "sender", "text"]
+
+
+class NotStored(Exception):
+    """The batch is not in the database, and will not be."""
+
+
+class MaybeStored(Exception):
+    """The answer to the commit was lost."""
+
+
+async def store(session: asyncpg.Connection, batch: Batch) -> Repeats | None:
+    """Commits the batch, but for the messages whose client ids were used before, which it returns. When it fails, the
+    session is as it was or closed, and what it has found of those is put off.
+
+    Raises:
+        NotStored, MaybeStored
+    """
+    count, claims = batch.claims()
+    repeats = None
+    is_committing = False
+    try:
+        if count:
+            await session.execute("BEGIN")
+            tag = await session.execute(_CLAIM, *claims)
+            if int(tag.rpartition(" ")[2]) < count:
+                claimed = await session.fetch(_CLAIMED, batch.message_ids)
+                repeats = batch.take_repeats([row["message_id"] for row in claimed])
+        is_committing = not count
+        await _copy(session, batch)
+        if count:
+            is_committing = True
+            await session.execute("COMMIT")
+        return repeats
+    except TROUBLE as failure:
+        is_undone = _is_undone(failure)
+        reason = one_line(failure)
+    except BaseException:
+        session.terminate()
+        if repeats is not None:
+            repeats.answer_with([])
+        raise
+    # Not in the handler: its traceback would keep alive all that is here.
+    if not is_undone:
+        # What is under way may end in any way, but not behind the back of the next session.
+        session.terminate()
+    elif count:
+        await _roll_back(session)
+    if repeats is not None:
+        repeats.answer_with([])
+    raise MaybeStored(reason) if is_committing and not is_undone else NotStored(reason)
+
+
+def _is_undone(failure: BaseException) -> bool:
+    """Whether the server itself has said that it has undone the statement, and goes on. A client's own errors look
+    much the same, and a FATAL one, by a server that stops, may come after the commit."""
+    return isinstance(failure, asyncpg.PostgresError) and failure.severity_en == "ERROR"
+
+
+async def _copy(session: asyncpg.Connection, batch: Batch) -> None:
+    # As `bytes` it would be taken for the name of a file.
+    rows = memoryview(batch.rows())
+    await session.copy_to_table(
+        "messages",
+        source=rows,  # type: ignore[arg-type] # any buffer will do, which the stub does not know
+        columns=_COLUMNS,
+        format="binary",
+    )
+
+
+async def _roll_back(session: asyncpg.Connection) -> None:
+    try:
+        await session.execute("ROLLBACK")
+    except TROUBLE:
+        session.terminate()
