@@ -26,6 +26,7 @@ RELEASE_TIMEOUT_SEC = 2.0
 ASK_EVERY_SEC = 5.0
 POOL_SIZE = 10
 OLDEST_SERVER = 14
+ENCODING = "UTF8"
 
 # What says that the server, not the query, is the trouble.
 _SERVER_TROUBLE = (
@@ -82,8 +83,8 @@ class Database:
         """Opens the pool.
 
         Raises:
-            DatabaseUnavailable: no connection, or a server older than Postgres 14; the message is one line and free
-                of the password.
+            DatabaseUnavailable: no connection, a server older than Postgres 14, or a database that cannot hold every
+                text; the message is one line and free of the password.
         """
         try:
             self._pool = await asyncpg.create_pool(
@@ -97,6 +98,7 @@ class Database:
             )
             async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SEC) as connection:
                 version = connection.get_server_version().major
+                encoding = connection.get_settings().server_encoding
         except ValueError:  # its text may quote parts of the password
             raise DatabaseUnavailable("database.url is not a valid postgresql:// URL") from None
         except _CONNECT_TROUBLE as error:
@@ -104,6 +106,12 @@ class Database:
         if version < OLDEST_SERVER:
             await self.close()
             raise DatabaseUnavailable(f"the database is Postgres {version}; {OLDEST_SERVER} or later is needed")
+        if encoding != ENCODING:
+            await self.close()
+            raise DatabaseUnavailable(
+                f"the database is in {encoding}, which cannot hold every text; make one in {ENCODING}: "
+                f"CREATE DATABASE ... ENCODING '{ENCODING}' TEMPLATE template0"
+            )
 
     async def connect_alone(
         self, server_settings: dict[str, str], command_timeout: float | None = None

@@ -1,6 +1,8 @@
 """The pool in good times and bad."""
 
 import asyncio
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -151,6 +153,13 @@ async def test_no_connection_at_start_is_one_line_without_the_password(dsn: str)
 async def test_an_unknown_database_at_start_is_one_line(dsn: str) -> None:
     with pytest.raises(DatabaseUnavailable, match=r'database "absent_[0-9a-f]+" does not exist'):
         await Database(dsn.replace("/test_", "/absent_", 1)).connect()
+
+
+async def test_a_database_that_cannot_hold_every_text_is_refused_at_start(dsn: str, database: Database) -> None:
+    name = f"latin_{uuid4().hex}"
+    await database.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(DatabaseUnavailable, match="LATIN1, which cannot hold every text; make one in UTF8"):
+        await Database(urlsplit(dsn)._replace(path=f"/{name}").geturl()).connect()
 
 
 def test_a_shown_url_has_no_secrets() -> None:
