@@ -1,6 +1,8 @@
 //! The decoders of requests against whatever a client may send, for `PYCHAT_FUZZ_SECONDS` each (1 by default): any bytes,
 //! and requests that are nearly right. Each decoder is held to a second, plain reading of the same request.
 
+mod post_message;
+
 use std::time::{Duration, Instant};
 
 use base64::Engine;
