@@ -11,10 +11,16 @@
 //! - An answer is stored only while its flight still stands, and under the same lock. `put` (somebody committed a
 //!   change) ends the flight, so an answer read from the database before the change cannot replace the newer value.
 //! - Whoever waits is always answered: by the batch, by `put`, or by the failure of the batch.
+//!
+//! # Orderings
+//!
+//! All is decided under one small lock beside the cache's own; nobody is answered, and the loader not told, before it is
+//! free again. The loader is told after the flight stands, so a `take` that was told finds it.
 
 use std::hash::Hash;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -83,6 +89,7 @@ impl<K: Hash + Eq + Clone, V: Clone, W: Weighter<K, Known<V>> + Clone> Lookup<K,
 
     /// Joins or begins the key's flight. `begun` is called when there is something new for the loader.
     pub fn ask(&self, key: K, now: Micros, begun: impl FnOnce()) -> Result<Asked<V>, Unavailable> {
+        let (answer, waiting) = oneshot::channel();
         let mut flights = self.flights.lock();
         // Again under the lock: the flight that we missed may just have landed.
         if let Some(known) = self.known(&key, now) {
@@ -92,11 +99,11 @@ impl<K: Hash + Eq + Clone, V: Clone, W: Weighter<K, Known<V>> + Clone> Lookup<K,
             return Err(Unavailable);
         }
         flights.waiting += 1;
-        let (answer, waiting) = oneshot::channel();
         match flights.by_key.entry(key) {
-            hashbrown::hash_map::Entry::Occupied(mut flight) => flight.get_mut().waiters.push(answer),
-            hashbrown::hash_map::Entry::Vacant(place) => {
+            Entry::Occupied(mut flight) => flight.get_mut().waiters.push(answer),
+            Entry::Vacant(place) => {
                 place.insert(Flight { batch: None, waiters: vec![answer] });
+                drop(flights);
                 begun();
             }
         }
@@ -116,31 +123,42 @@ impl<K: Hash + Eq + Clone, V: Clone, W: Weighter<K, Known<V>> + Clone> Lookup<K,
 
     /// Answers all flights of a batch: with the value that `answer` finds for the key, or that there is none.
     pub fn land(&self, batch: u64, now: Micros, mut answer: impl FnMut(&K) -> Found<V>) {
-        let mut flights = self.flights.lock();
-        let landed: Vec<_> = flights.by_key.extract_if(|_, flight| flight.batch == Some(batch)).collect();
-        for (key, flight) in landed {
-            let found = answer(&key);
-            match &found {
-                Ok(Some(value)) => self.known.insert(key, Known::Present(value.clone())),
-                Ok(None) => self.known.insert(key, Known::AbsentUntil(now + ABSENT_FOR)),
-                Err(Unavailable) => {}
+        let mut answers = Vec::new();
+        {
+            let mut flights = self.flights.lock();
+            let landed: Vec<_> = flights.by_key.extract_if(|_, flight| flight.batch == Some(batch)).collect();
+            for (key, flight) in landed {
+                let found = answer(&key);
+                match &found {
+                    Ok(Some(value)) => self.known.insert(key, Known::Present(value.clone())),
+                    Ok(None) => self.known.insert(key, Known::AbsentUntil(now + ABSENT_FOR)),
+                    Err(Unavailable) => {}
+                }
+                flights.waiting -= flight.waiters.len();
+                answers.push((flight, found));
             }
-            flights.end(flight, &found);
+        }
+        for (flight, found) in answers {
+            flight.answer(&found);
         }
     }
 
     /// Stores a committed value, unless `keep` prefers the one that is known.
     pub fn put(&self, key: K, value: V, keep: impl FnOnce(&V) -> bool) {
-        let mut flights = self.flights.lock();
-        if let Some(Known::Present(known)) = self.known.peek(&key)
-            && keep(&known)
-        {
-            return;
-        }
-        let flight = flights.by_key.remove(&key);
-        self.known.insert(key, Known::Present(value.clone()));
+        let flight = {
+            let mut flights = self.flights.lock();
+            if let Some(Known::Present(known)) = self.known.peek(&key)
+                && keep(&known)
+            {
+                return;
+            }
+            let flight = flights.by_key.remove(&key);
+            flights.waiting -= flight.as_ref().map_or(0, |flight| flight.waiters.len());
+            self.known.insert(key, Known::Present(value.clone()));
+            flight
+        };
         if let Some(flight) = flight {
-            flights.end(flight, &Ok(Some(value)));
+            flight.answer(&Ok(Some(value)));
         }
     }
 
@@ -154,15 +172,15 @@ impl<K: Hash + Eq + Clone, V: Clone, W: Weighter<K, Known<V>> + Clone> Lookup<K,
         self.known.remove(key);
         if let Some(flight) = flights.by_key.get_mut(key) {
             flight.batch = None;
+            drop(flights);
             begun();
         }
     }
 }
 
-impl<K, V: Clone> Flights<K, V> {
-    fn end(&mut self, flight: Flight<V>, found: &Found<V>) {
-        self.waiting -= flight.waiters.len();
-        for waiter in flight.waiters {
+impl<V: Clone> Flight<V> {
+    fn answer(self, found: &Found<V>) {
+        for waiter in self.waiters {
             // One that no longer waits has dropped its end.
             let _ = waiter.send(found.clone());
         }
@@ -173,5 +191,9 @@ impl<K, V: Clone> Flights<K, V> {
 impl<K, V, W> Lookup<K, V, W> {
     pub fn waiting(&self) -> usize {
         self.flights.lock().waiting
+    }
+
+    pub fn is_locked(&self) -> bool {
+        self.flights.is_locked()
     }
 }

@@ -1,12 +1,13 @@
 //! The loader's side of the directory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 
 use crate::api::Api;
-use crate::hub::UserId;
-use crate::hub::directory::{self, Chat, ChatNumber, Loaded, Member, Pair, User};
+use crate::hub::directory::{self, Chat, ChatNumber, Directory, Loaded, Member, Pair, User};
+use crate::hub::{Micros, UserId};
 
 /// `(id, username, revision, token_generation, deleted)`.
 pub type UserRow = (UserId, String, i32, i32, bool);
@@ -27,11 +28,18 @@ pub fn chat((id, number, members): ChatRow) -> Chat {
 pub struct LoadBatch {
     api: Arc<Api>,
     batch: directory::LoadBatch,
+    is_answered: AtomicBool,
 }
 
 impl LoadBatch {
     pub fn new(api: Arc<Api>, batch: directory::LoadBatch) -> Self {
-        Self { api, batch }
+        Self { api, batch, is_answered: AtomicBool::new(false) }
+    }
+
+    /// Answers whoever waits: thousands, perhaps, so nobody else is kept from the GIL meanwhile.
+    fn answer(&self, py: Python<'_>, answer: impl FnOnce(&Directory, Micros) + Send) {
+        self.is_answered.store(true, Ordering::Relaxed);
+        py.detach(|| answer(&self.api.hub.directory, self.api.clock.now()));
     }
 }
 
@@ -57,23 +65,33 @@ impl LoadBatch {
         self.batch.pairs.clone()
     }
 
-    fn resolve(&self, users: Vec<UserRow>, chats: Vec<ChatRow>, private_chats: Vec<(Pair, ChatNumber)>) {
-        let loaded = Loaded {
-            users: users.into_iter().map(user).collect(),
-            chats: chats.into_iter().map(chat).collect(),
-            pairs: private_chats.into_iter().collect(),
-        };
-        self.api.hub.directory.land(&self.batch, loaded, self.api.clock.now());
+    fn resolve(
+        &self,
+        py: Python<'_>,
+        users: Vec<UserRow>,
+        chats: Vec<ChatRow>,
+        private_chats: Vec<(Pair, ChatNumber)>,
+    ) {
+        self.answer(py, |directory, now| {
+            let loaded = Loaded {
+                users: users.into_iter().map(user).collect(),
+                chats: chats.into_iter().map(chat).collect(),
+                pairs: private_chats.into_iter().collect(),
+            };
+            directory.land(&self.batch, loaded, now);
+        });
     }
 
-    fn fail(&self) {
-        self.api.hub.directory.fail(&self.batch, self.api.clock.now());
+    fn fail(&self, py: Python<'_>) {
+        self.answer(py, |directory, now| directory.fail(&self.batch, now));
     }
 }
 
 impl Drop for LoadBatch {
-    /// Whoever still waits for it is told; a batch that was resolved has nobody left.
+    /// Whoever still waits for it is told. Where Python has ended nobody does.
     fn drop(&mut self) {
-        self.fail();
+        if !*self.is_answered.get_mut() {
+            Python::try_attach(|py| self.fail(py));
+        }
     }
 }

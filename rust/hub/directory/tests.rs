@@ -1,3 +1,7 @@
+use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll, Wake, Waker};
+
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -139,4 +143,42 @@ async fn a_batch_is_bounded_and_the_rest_comes_next() {
         [directory.next_batch().await.user_ids.len(), directory.next_batch().await.user_ids.len()]
     };
     assert_eq!(sizes.await, [1_000, 500]);
+}
+
+/// Counts its wakes; each must come when the lock is free.
+struct Woken {
+    directory: Arc<Directory>,
+    times: AtomicUsize,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        assert!(!self.directory.users.is_locked(), "whoever is woken would wait for the lock at once");
+        self.times.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn nobody_is_woken_under_the_lock() {
+    let directory = Arc::new(Directory::default());
+    let woken = Arc::new(Woken { directory: Arc::clone(&directory), times: AtomicUsize::new(0) });
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cx = Context::from_waker(&waker);
+    let mut loader = pin!(directory.next_batch());
+    assert!(loader.as_mut().poll(&mut cx).is_pending());
+    let mut asked: [_; 2] = [7, 8].map(|id| Box::pin(directory.user(id, 0)));
+    for question in &mut asked {
+        assert!(question.as_mut().poll(&mut cx).is_pending());
+    }
+    assert_eq!(woken.times.load(Ordering::Relaxed), 1, "the loader hears of the first");
+    let Poll::Ready(batch) = loader.as_mut().poll(&mut cx) else { panic!("there is something to load") };
+    directory.put_user(user(7, "ann", 0));
+    directory.land(&batch, Loaded::default(), 0);
+    assert_eq!(woken.times.load(Ordering::Relaxed), 3);
+    let mut question = Box::pin(directory.user(9, 0));
+    assert!(question.as_mut().poll(&mut cx).is_pending());
+    let mut next = [(); 2].map(|()| Box::pin(directory.next_batch()));
+    assert!(next[0].as_mut().poll(&mut cx).is_ready() && next[1].as_mut().poll(&mut cx).is_pending());
+    directory.forget_user(9);
+    assert_eq!(woken.times.load(Ordering::Relaxed), 4, "what is forgotten is to be loaded anew");
 }
