@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Coroutine
@@ -99,6 +100,48 @@ async def test_a_coroutine_that_was_closed_is_no_consumer() -> None:
     task = await waiting(queue)
     queue.push(1)
     assert await task == 1
+
+
+def test_there_is_no_waiting_without_a_loop() -> None:
+    queue = MpscQueue[int](1)
+
+    async def consume() -> int:
+        return await queue.wait_pop()
+
+    with pytest.raises(RuntimeError, match="running event loop"):
+        consume().send(None)
+    assert asyncio.run(consume_after(queue, 1)) == 1
+
+
+async def consume_after(queue: MpscQueue[int], value: int) -> int:
+    task = await waiting(queue)
+    queue.push(value)
+    return await task
+
+
+def test_a_wake_that_failed_is_made_up_for_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = MpscQueue[int](2)
+    unraisable: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: unraisable.append(str(event.exc_value)))
+
+    async def consume() -> int:
+        return await queue.wait_pop()
+
+    def fail(*_: object) -> None:
+        raise OSError("as it happens")
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(consume())
+    loop.run_until_complete(asyncio.sleep(0))
+    # The loop stands still, so a push comes as from another thread.
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "call_soon_threadsafe", fail)
+        queue.push(1)
+    assert unraisable == ["as it happens"]
+    queue.push(2)
+    assert loop.run_until_complete(asyncio.wait_for(task, 10)) == 1
+    assert queue.pop() == 2
+    loop.close()
 
 
 def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, int]) -> int:

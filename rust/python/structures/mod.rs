@@ -10,8 +10,8 @@
 //!
 //! # Invariants
 //!
-//! - Under a lock only reference counts of Rust's own (`Arc`) change. A lock's holder therefore never waits for the GIL,
-//!   and whoever has the GIL may wait for the lock.
+//! - Under a lock nothing of Python's is called or dropped: references are moved and counted up, no more. Who holds one
+//!   therefore never gives the GIL away nor waits for it, so whoever has the GIL may wait for the lock.
 //! - An `Arc` of entries lives only in its structure and on the stack of a call to it, which keeps the structure itself
 //!   alive: so the garbage collector, which finds each object once through the structure, never counts one as
 //!   unreachable that is not. What is handed to Python holds references of its own.

@@ -101,8 +101,12 @@ impl MpscQueue {
             return Err(Full::new_err(format!("the queue holds {} values", self.bound)));
         }
         let waiter = self.waiter.lock().take();
-        if let Some(waiter) = waiter {
-            waiter.wake(py);
+        if let Some(asleep) = waiter.and_then(|waiter| waiter.wake(py)) {
+            let mut place = self.waiter.lock();
+            // Whoever has come into its place meanwhile has looked into the queue since.
+            if place.is_none() {
+                *place = Some(asleep);
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! step. So a wait that is cancelled at any instant has taken nothing.
 
 use parking_lot::Mutex;
-use pyo3::exceptions::PyStopIteration;
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -41,6 +41,9 @@ pub struct Waiter {
 impl Waiter {
     fn in_running_loop(py: Python<'_>) -> PyResult<Self> {
         let event_loop = running_loop(py)?;
+        if event_loop.is_none() {
+            return Err(PyRuntimeError::new_err("wait_pop needs a running event loop"));
+        }
         let future = event_loop.call_method0(intern!(py, "create_future"))?;
         Ok(Self { event_loop: event_loop.unbind(), future: future.unbind() })
     }
@@ -64,13 +67,15 @@ impl Waiter {
         self.event_loop.bind(py).call_method0(intern!(py, "is_closed"))?.is_truthy()
     }
 
-    /// Lets the consumer look again. The value is in the queue already, so no error here may reach who pushed it.
-    pub fn wake(self, py: Python<'_>) {
-        if let Err(error) = self.try_wake(py)
-            && !matches!(self.is_loop_closed(py), Ok(true))
-        {
-            error.write_unraisable(py, Some(self.future.bind(py)));
+    /// Lets the consumer look again. The value is in the queue already, so no error here may reach who pushed it; where
+    /// one kept a consumer asleep that could go on, it is returned, for the next push to wake.
+    pub fn wake(self, py: Python<'_>) -> Option<Self> {
+        let error = self.try_wake(py).err()?;
+        if matches!(self.is_loop_closed(py), Ok(true)) {
+            return None;
         }
+        error.write_unraisable(py, Some(self.future.bind(py)));
+        Some(self)
     }
 
     fn try_wake(&self, py: Python<'_>) -> PyResult<()> {
@@ -122,7 +127,8 @@ impl Wait {
                 && let Some(yielded) = iterator.bind(py).clone().next()
             {
                 let yielded = yielded?;
-                self.step.lock().replace((waiter, iterator));
+                let replaced = self.step.lock().replace((waiter, iterator));
+                drop(replaced);
                 return Ok(yielded);
             }
             if let Some(value) = queue.take() {
