@@ -1,11 +1,17 @@
 //! A user's open sessions.
 //!
+//! # Idea
+//!
+//! A few sessions that every message to the user goes through and that hardly ever change: a copy-on-write map, which
+//! senders read without a lock. A session is closed first, which is one flag and decided under its own lock, and taken out
+//! of the map after that; so closing never waits for senders, nor they for it.
+//!
 //! # Invariants
 //!
 //! - A session is put in under the lock of the mailbox's shard, and the mailbox is removed under it when it `is_empty`: so
 //!   none is put into a mailbox that is gone.
 //! - Whoever closes sessions sees to it that they leave: with the mailbox, or, where another is open, by `forget`. Until
-//!   then they refuse what is sent.
+//!   then they refuse what is sent, and take no place from one that is opened.
 //!
 //! # Orderings
 //!
@@ -40,9 +46,18 @@ impl std::ops::AddAssign for Delivery {
 }
 
 impl Mailbox {
-    /// Adds a session, unless there are `max_sessions_amount` already.
-    pub fn open(&self, session: Arc<Session>, settings: &Settings) -> Result<(), InsertError> {
-        self.sessions.insert(session.id(), session, settings.max_sessions_amount)
+    /// Adds a session, unless `max_sessions_amount` are open already.
+    pub fn open(&self, session: &Arc<Session>, settings: &Settings) -> Result<(), InsertError> {
+        let insert = || self.sessions.insert(session.id(), Arc::clone(session), settings.max_sessions_amount);
+        insert().or_else(|error| {
+            // Those that whoever closed them has not forgotten yet take no place.
+            let closed = self.all_that(Session::is_closed);
+            if error == InsertError::Exists || closed.is_empty() {
+                return Err(error);
+            }
+            self.forget(&closed);
+            insert()
+        })
     }
 
     pub fn session(&self, id: &SessionId) -> Option<Arc<Session>> {
@@ -75,17 +90,17 @@ impl Mailbox {
 
     /// Closes idle sessions; returns them. They stay in the mailbox until they are forgotten, or it is removed with them.
     pub fn close_idle(&self, now: Micros, timeout: Micros) -> Vec<Arc<Session>> {
-        self.close_where(|session| session.close_if_idle(now, timeout))
+        self.all_that(|session| session.close_if_idle(now, timeout))
     }
 
     /// Closes every session; returns them. They stay as with `close_idle`.
     pub fn close_all(&self) -> Vec<Arc<Session>> {
-        self.close_where(Session::close)
+        self.all_that(Session::close)
     }
 
-    fn close_where(&self, closed: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+    fn all_that(&self, are: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
         let sessions = self.sessions.snapshot();
-        sessions.iter().map(|(_, session)| session).filter(|session| closed(session)).cloned().collect()
+        sessions.iter().map(|(_, session)| session).filter(|session| are(session)).cloned().collect()
     }
 
     pub fn forget(&self, sessions: &[Arc<Session>]) {

@@ -97,18 +97,25 @@ impl Hub {
         if settings.max_sessions_amount == 0 {
             return Err(OpenError::TooManySessions);
         }
+        // Before anybody can find it: who closes it counts it down.
+        self.stats.sessions_opened.up();
+        let opened = self.open_counted(user, now, &settings);
+        if opened.is_err() {
+            self.stats.sessions_opened.down(1);
+        }
+        opened
+    }
+
+    fn open_counted(&self, user: UserId, now: Micros, settings: &Settings) -> Result<Arc<Session>, OpenError> {
         loop {
             let session = Arc::new(Session::new(random_id(), now));
             let opened = self.mailboxes.get_or_try_insert_with(
                 user,
-                || self.reserve_place(&settings).then(Arc::default).ok_or(OpenError::TooManyUsers),
-                |mailbox: &Arc<Mailbox>| mailbox.open(Arc::clone(&session), &settings),
+                || self.reserve_place(settings).then(Arc::default).ok_or(OpenError::TooManyUsers),
+                |mailbox: &Arc<Mailbox>| mailbox.open(&session, settings),
             )?;
             match opened {
-                Ok(()) => {
-                    self.stats.sessions_opened.up();
-                    return Ok(session);
-                }
+                Ok(()) => return Ok(session),
                 Err(InsertError::Full) => return Err(OpenError::TooManySessions),
                 // The same random id twice: once in 10^36 or so; draw again.
                 Err(InsertError::Exists) => {}

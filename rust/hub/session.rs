@@ -178,6 +178,11 @@ impl Session {
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
+
+    /// Messages refused that no answer has declared yet: a gauge.
+    pub fn undeclared(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
 }
 
 /// The right to read a session, held by one poll at a time, until it is finished or dropped.

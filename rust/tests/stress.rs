@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pychat_core::hub::message::Message;
 use pychat_core::hub::session::{ReadError, Session};
 use pychat_core::hub::settings::Settings;
+use pychat_core::hub::stats::Counter;
 use pychat_core::hub::{Hub, OpenError, UserId};
 
 const USERS: UserId = 8;
@@ -23,7 +24,9 @@ struct Shared {
     stop: AtomicBool,
     /// The senders have ended: what is in the queues now is all there will be.
     drained: AtomicBool,
+    sent: AtomicUsize,
     accepted: AtomicUsize,
+    refused: AtomicUsize,
     delivered: AtomicUsize,
     declared: AtomicUsize,
     gone: AtomicUsize,
@@ -32,8 +35,9 @@ struct Shared {
 /// Senders number their messages for each user. Each user has one reader who opens sessions, reads them, sometimes goes
 /// away before taking what it gathered, and sometimes stays away until the sweep closes the session. Time is a counter
 /// that the sweeper moves. In each session every sender's numbers must arrive once and in order, no more of them
-/// missing than were declared refused; and in the end what was accepted was delivered, or is in a session that was closed
-/// with it.
+/// missing than were declared refused; and in the end each message that was sent was accepted, refused, or had no session
+/// to go to; what was accepted was delivered, or is in a session that was closed with it; and what was refused was
+/// declared, or is still to be in such a session.
 #[test]
 fn what_is_accepted_is_delivered_once_in_order_or_its_loss_is_declared() {
     let shared = Shared::default();
@@ -61,17 +65,33 @@ fn what_is_accepted_is_delivered_once_in_order_or_its_loss_is_declared() {
         readers.into_iter().flat_map(|reader| reader.join().expect("the reader's checks hold")).collect()
     });
 
-    let (accepted, delivered) = (shared.accepted.into_inner(), shared.delivered.into_inner());
-    let (declared, gone) = (shared.declared.into_inner(), shared.gone.into_inner());
-    println!("accepted {accepted}, delivered {delivered}, refusals declared {declared}, sessions gone {gone}");
+    let (sent, accepted, refused) =
+        (shared.sent.into_inner(), shared.accepted.into_inner(), shared.refused.into_inner());
+    let (delivered, declared, gone) =
+        (shared.delivered.into_inner(), shared.declared.into_inner(), shared.gone.into_inner());
+    let (closed, open): (Vec<_>, Vec<_>) = sessions.iter().partition(|session| session.is_closed());
+    let left: usize = closed.iter().map(|session| session.waiting()).sum();
+    let undeclared: usize = closed.iter().map(|session| session.undeclared()).sum();
+    println!(
+        "sent {sent}; accepted {accepted}, of which delivered {delivered}, left in closed sessions {left}; refused \
+         {refused}, of which declared {declared}, left {undeclared}; sessions gone {gone}"
+    );
     assert!(delivered > 0 && declared > 0 && gone > 0, "the run must reach every case");
-    let left: usize = sessions.iter().filter(|session| session.is_closed()).map(|session| session.waiting()).sum();
-    assert_eq!(accepted, delivered + left, "{left} were left in closed sessions");
+    let stats = &shared.hub.stats;
+    // A user has one session at a time.
+    assert_eq!(sent, accepted + refused + count(&stats.send_dropped_offline));
+    assert_eq!((accepted, refused), (count(&stats.send_successful), count(&stats.send_dropped_overflow)));
+    assert!(open.iter().all(|session| (session.waiting(), session.undeclared()) == (0, 0)), "they were read empty");
+    assert_eq!((accepted, refused), (delivered + left, declared + undeclared));
     // Their owners stayed away or were slower than the sweep; that is the exception.
     assert!(left < accepted / 2);
     sweep(&shared.hub, i64::MAX);
     assert_eq!(shared.hub.online(), 0);
-    assert_eq!(shared.hub.stats.sessions_opened.get(), 0);
+    assert_eq!(stats.sessions_opened.get(), 0);
+}
+
+fn count(counter: &Counter) -> usize {
+    usize::try_from(counter.get()).expect("it fits")
 }
 
 fn sweep(hub: &Hub, now: i64) {
@@ -89,7 +109,9 @@ fn send(shared: &Shared, sender: usize) {
         }
         for user in 0..USERS {
             let delivery = shared.hub.deliver(&Message::new(&name, &number.to_string(), 0), [user]);
+            shared.sent.fetch_add(1, Ordering::Relaxed);
             shared.accepted.fetch_add(delivery.accepted, Ordering::Relaxed);
+            shared.refused.fetch_add(delivery.refused, Ordering::Relaxed);
         }
         if number % 16 == 0 {
             std::thread::yield_now();

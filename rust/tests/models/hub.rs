@@ -1,6 +1,6 @@
 //! Every two things that can happen to a user's sessions, at the same time on one hub. In whatever order: what was
-//! accepted for a session is delivered to it, what was refused is declared to it, or the session is gone to its owner
-//! too; and the hub's own books are right.
+//! accepted for a session is delivered to it, what was refused is declared to it, or it is found in a session that is gone
+//! to its owner too; and the hub's own books are right.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -94,7 +94,8 @@ fn at_once(ops: &[Op]) {
     let read_meanwhile = outcomes.iter().any(|outcome| outcome.read);
     let opened: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.opened.clone()).collect();
     let mut alive = 0;
-    for session in [session].iter().chain(&opened) {
+    let sessions = [&[session][..], &opened].concat();
+    for session in &sessions {
         assert!(session.waiting() <= BOUND, "over the bound");
         if let Ok(reader) = hub.read(USER, &session.id(), LATER) {
             alive += 1;
@@ -109,10 +110,13 @@ fn at_once(ops: &[Op]) {
     let sum = |count: fn(&Outcome) -> usize| outcomes.iter().map(count).sum::<usize>();
     let (accepted, received) = (sum(|o| o.accepted), sum(|o| o.received.len()));
     let (refused, declared) = (sum(|o| o.refused), sum(|o| o.declared));
-    if alive == 1 + opened.len() {
-        assert_eq!((accepted, refused), (received, declared), "delivered or declared");
-    } else {
-        assert!(received <= accepted && declared <= refused);
+    // Those that live were read empty.
+    let left = sessions.iter().map(|session| session.waiting()).sum::<usize>();
+    let undeclared = sessions.iter().map(|session| session.undeclared()).sum::<usize>();
+    assert_eq!(accepted, received + left, "delivered, or left in a session that is gone");
+    assert_eq!(refused, declared + undeclared, "declared, or known to a session that is gone");
+    if alive == sessions.len() {
+        assert_eq!((left, undeclared), (0, 0));
     }
     for outcome in &outcomes {
         for sender in SENDERS {
@@ -155,6 +159,7 @@ fn run(op: Op, hub: &Hub, id: &SessionId, name: &str) -> Outcome {
         },
         Op::Settings => hub.apply(Settings { max_queue_size: 1, max_sessions_amount: 1, ..settings() }),
     }
+    assert!(hub.stats.sessions_opened.get() <= 3, "one before, and at most two of the operations open one");
     outcome
 }
 
@@ -184,6 +189,32 @@ fn of_two_users_for_the_last_place_one_gets_it() {
         assert!(here != there);
         assert_eq!((hub.online(), hub.stats.sessions_opened.get()), (1, 1));
     });
+}
+
+/// Whoever saw that the session is closed may open the next.
+fn a_closed_session_takes_no_place(close: fn(&Hub)) {
+    check(move || {
+        let hub = Arc::new(Hub::default());
+        hub.apply(Settings { max_sessions_amount: 1, ..settings() });
+        let session = hub.open(USER, 0).unwrap();
+        both(|| close(&hub), {
+            let hub = Arc::clone(&hub);
+            move || {
+                let was_closed = session.is_closed();
+                assert!(hub.open(USER, LATER).is_ok() || !was_closed);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_session_that_is_being_collected_takes_no_place() {
+    a_closed_session_takes_no_place(|hub| (0..hub.shard_count()).for_each(|shard| _ = hub.sweep(shard, LATER)));
+}
+
+#[test]
+fn a_deleted_users_session_takes_no_place() {
+    a_closed_session_takes_no_place(|hub| hub.close_user(USER, LATER));
 }
 
 /// A poll that found nothing sleeps until it is woken; what it waits for must wake it through every layer. loom cannot
