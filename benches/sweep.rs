@@ -2,9 +2,9 @@
 //!
 //!     cargo bench --bench sweep
 //!
-//! Its last line is the figures as JSON. A send is the whole of `Api::send`: token, body, rate, chat,
-//! queue. Its p99 during the sweep is to be within 1.5 times of before. Takes a minute and 2 GB, and wants two idle cores. The allocator is part of what is measured: what the
-//! sweep frees is where the next messages go.
+//! Its last line is the figures as JSON. A send is the whole of `Api::send`: token, body, rate, chat, queue. Its p99 during
+//! the sweep, of which each part is measured by itself, is to be within 1.5 times of before. Takes a minute and 2 GB, and
+//! wants two idle cores. The allocator is part of what is measured: what the sweep frees is where the next messages go.
 
 use std::ops::RangeFrom;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use pychat_core::hub::directory::{Chat, Member, User};
 use pychat_core::hub::session::SessionId;
 use pychat_core::hub::settings::{HistorySettings, LimiterSettings, Settings};
 use pychat_core::hub::{Hub, Micros, UserId};
+use pychat_core::process::release_memory;
 use serde_json::{Value, json};
 
 const IDLE: UserId = 1_000_000;
@@ -26,7 +27,8 @@ const SENDER: UserId = IDLE + ACTIVE;
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 /// Before the sweep, and again after it.
 const CALM: Duration = Duration::from_secs(3);
-/// As the server does.
+/// As the server does: `GC_TASK_CONFIG.inter_shard_pause_ms`, and `RELEASE_REST` of `rust/python/core.rs`.
+const SHARD_PAUSE: Duration = Duration::from_millis(100);
 const REST: Duration = Duration::from_millis(2);
 /// A new session every millisecond, so that there are writers, whom readers of the same shard wait for.
 const OPEN_EVERY: Duration = Duration::from_millis(1);
@@ -46,18 +48,27 @@ fn main() {
     let active: Vec<_> = (IDLE..SENDER).map(|user| Recipient::new(hub, user, now)).collect();
 
     let calm = || std::thread::sleep(CALM);
-    let before = report("before", sends_during(&api, &active, 2 * IDLE.., calm));
-    let sweep = || {
-        let began = Instant::now();
-        let swept: usize = (0..hub.shard_count()).map(|shard| hub.sweep(shard, now)).sum();
-        println!("swept {swept} sessions in {:.2?}", began.elapsed());
-        hub.release_swept(|| std::thread::sleep(REST));
-        println!("and freed them after {:.2?}", began.elapsed());
+    let close = || {
+        let swept: usize = (0..hub.shard_count())
+            .map(|shard| {
+                let closed = hub.sweep(shard, now);
+                std::thread::sleep(SHARD_PAUSE);
+                closed
+            })
+            .sum();
         assert_eq!(swept, IDLE as usize);
     };
-    let during = report("during", sends_during(&api, &active, 3 * IDLE.., sweep));
-    let after = report("after", sends_during(&api, &active, 4 * IDLE.., calm));
-    println!("{}", json!({"before": before, "during": during, "after": after}));
+    let free = || hub.release_swept(|| std::thread::sleep(REST));
+    let mut newcomers = (2 * IDLE..).step_by(IDLE as usize).map(|first| first..);
+    let mut measure = |part: &str, event: &(dyn Fn() + Sync)| {
+        let began = Instant::now();
+        let took = sends_during(&api, &active, newcomers.next().expect("there are more"), event);
+        report(part, began.elapsed(), took)
+    };
+    let before = measure("before", &calm);
+    let parts = [measure("closing", &close), measure("freeing", &free), measure("giving back", &release_memory)];
+    let after = measure("after", &calm);
+    println!("{}", json!({"before": before, "during": parts, "after": after}));
 }
 
 fn open(hub: &Hub, user: UserId, now: Micros) -> SessionId {
@@ -82,12 +93,7 @@ impl Recipient {
 }
 
 /// What each send took, in nanoseconds, while `event` went on and newcomers opened sessions.
-fn sends_during(
-    api: &Api,
-    active: &[Recipient],
-    newcomers: RangeFrom<UserId>,
-    event: impl FnOnce() + Send,
-) -> Vec<u32> {
+fn sends_during(api: &Api, active: &[Recipient], newcomers: RangeFrom<UserId>, event: &(dyn Fn() + Sync)) -> Vec<u32> {
     let now = api.clock.now();
     let seconds = now / 1_000_000;
     let claims = json!({"iss": ISSUER, "id": SENDER, "jti": "", "iat": seconds, "exp": seconds + 600, "gen": 0});
@@ -128,10 +134,13 @@ fn sends_during(
 }
 
 /// Prints the figures and returns them.
-fn report(when: &str, mut took: Vec<u32>) -> Value {
+fn report(part: &str, lasted: Duration, mut took: Vec<u32>) -> Value {
     took.sort_unstable();
     let at = |share: f64| f64::from(took[((took.len() - 1) as f64 * share) as usize]) / 1_000.0;
     let (p50, p99, rare, longest) = (at(0.5), at(0.99), at(0.999), at(1.0));
-    println!("{when:8}{:9} sends: p50 {p50:.2} us, p99 {p99:.2}, p99.9 {rare:.2}, longest {longest:.0}", took.len());
-    json!({"p50_us": p50, "p99_us": p99, "p999_us": rare, "longest_us": longest})
+    let (sends, sec) = (took.len(), lasted.as_secs_f64());
+    println!(
+        "{part:12}{sec:5.1} s, {sends} sends: p50 {p50:.2} us, p99 {p99:.2}, p99.9 {rare:.2}, longest {longest:.0}"
+    );
+    json!({"part": part, "sec": sec, "p50_us": p50, "p99_us": p99, "p999_us": rare, "longest_us": longest})
 }

@@ -258,11 +258,14 @@ class Core:
     def shard_count(self) -> int: ...
     def sweep(self, shard: int) -> int:
         """Closes the idle sessions of one shard and removes empty mailboxes and idle limiters; returns how many
-        sessions it closed. With the last shard's, frees what all of them removed, a little at a time. Releases the GIL.
+        sessions it closed. Their memory is freed by `release_swept`. Releases the GIL.
 
         Raises:
             IndexError: there is no such shard.
         """
+    def release_swept(self) -> None:
+        """Frees what the sweeps since the last call removed, a little at a time: half a minute for a million sessions.
+        Releases the GIL."""
     def reset(self) -> None:
         """Closes every session and forgets what everybody has sent, for tests. Releases
         the GIL."""

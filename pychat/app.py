@@ -35,7 +35,7 @@ from pychat.monitor.watching import log_edge_requests
 from pychat.services import Services
 from pychat.settings import Settings
 from pychat.sweeper import TASK as GC_TASK
-from pychat.sweeper import run_sweeper, sweep
+from pychat.sweeper import Sweeper
 from pychat.tasks import Task, run_by_time
 from pychat.users import routes as users
 from pychat.users import routes_v2 as users_v2
@@ -56,7 +56,8 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     """
     core = Core(signing_key=signing_key)
     current = CurrentConfig(core, dynamic_config)
-    tasks = _tasks(settings, core, database, current)
+    sweeper = Sweeper(core)
+    tasks = _tasks(settings, core, database, current, sweeper)
     requests = Requests(logged=settings.log.level == "debug")
     loop_lag = LoopLag()
     metrics = Metrics(
@@ -87,7 +88,7 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     return Litestar(
         [*handlers, *docs_handlers(handlers), *web.handlers],
         state=State({"services": services}),
-        lifespan=[partial(_background_tasks, loop_lag=loop_lag)],
+        lifespan=[partial(_background_tasks, loop_lag=loop_lag, sweeper=sweeper)],
         exception_handlers={Exception: answer_exception},
         before_send=[add_common_headers],
         openapi_config=None,
@@ -95,17 +96,19 @@ def create_app(settings: Settings, database: Database, signing_key: bytes, dynam
     )
 
 
-def _tasks(settings: Settings, core: Core, database: Database, current: CurrentConfig) -> dict[str, Task]:
+def _tasks(
+    settings: Settings, core: Core, database: Database, current: CurrentConfig, sweeper: Sweeper
+) -> dict[str, Task]:
     """What operators can run, by name."""
     keep_history = partial(keep_history_in_shape, database, lambda: current.value.history)
-    tasks = [Task(GC_TASK, partial(sweep, core)), Task(HISTORY_TASK, keep_history, every_sec=HISTORY_EVERY_SEC)]
+    tasks = [Task(GC_TASK, sweeper.sweep), Task(HISTORY_TASK, keep_history, every_sec=HISTORY_EVERY_SEC)]
     if settings.testing.enabled:
         tasks.append(Task("reset-task", partial(asyncio.to_thread, core.reset)))
     return {task.name: task for task in tasks}
 
 
 @asynccontextmanager
-async def _background_tasks(app: Litestar, loop_lag: LoopLag) -> AsyncIterator[None]:
+async def _background_tasks(app: Litestar, loop_lag: LoopLag, sweeper: Sweeper) -> AsyncIterator[None]:
     services: Services = app.state.services
     core = services.core
     # Before the first request.
@@ -120,7 +123,7 @@ async def _background_tasks(app: Litestar, loop_lag: LoopLag) -> AsyncIterator[N
         asyncio.create_task(services.config_source.run(), name="dynamic-config"),
         asyncio.create_task(services.journal.run(), name="journal"),
         asyncio.create_task(run_loader(core, services.database), name="loader"),
-        asyncio.create_task(run_sweeper(core, gc_config, services.tasks[GC_TASK]), name="sweeper"),
+        asyncio.create_task(sweeper.run(gc_config, services.tasks[GC_TASK]), name="sweeper"),
         asyncio.create_task(services.database.keep_asking(), name="database state"),
         asyncio.create_task(loop_lag.measure(), name="loop lag"),
     ]

@@ -1,6 +1,7 @@
 """Closes idle sessions, a shard at a time."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import structlog
@@ -16,39 +17,49 @@ TASK = "gc-background-job"
 LOOK_EVERY_SEC = 1.0
 """How soon a shorter period is noticed: the shortest one there is."""
 
-WORTH_RELEASING = 1_000
-"""Sessions closed in one round after which memory is given back: about a megabyte."""
+WORTH_RELEASING = 10_000
+"""Sessions closed after which memory is given back: some eight megabytes."""
+
+RELEASE_EVERY_SEC = 60.0
+"""How often at most: meanwhile whoever wants memory waits for it. What is free is used again until then."""
 
 
-async def run_sweeper(core: Core, config: Callable[[], GcTask], task: Task) -> None:
-    """Sweeps all shards every `period_seconds` until cancelled, where `is_enabled` is true; `config` gives what is in
-    force. Each round is a run of `task`."""
-    while True:
-        await _wait_for_turn(config)
-        if not config().is_enabled:
-            continue
-        try:
-            async with task.turn():
-                await sweep(core, config)
-        except Exception as failure:
-            # Without a sweeper every session that a client forgot would stay.
-            log.error("a sweep failed; the next one is tried in its time", exc_info=failure)
+class Sweeper:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._closed_since_release = 0
+        self._released_at = -math.inf
 
+    async def run(self, config: Callable[[], GcTask], task: Task) -> None:
+        """Sweeps all shards every `period_seconds` until cancelled, where `is_enabled` is true; `config` gives what is
+        in force. Each round is a run of `task`."""
+        while True:
+            await _wait_for_turn(config)
+            if not config().is_enabled:
+                continue
+            try:
+                async with task.turn():
+                    await self.sweep(config)
+            except Exception as failure:
+                # Without a sweeper every session that a client forgot would stay.
+                log.error("a sweep failed; the next one is tried in its time", exc_info=failure)
 
-async def sweep(core: Core, config: Callable[[], GcTask] | None = None) -> None:
-    """Closes what is idle in every shard, once. By `config` it waits after a shard that had something to close, and
-    ends where it is switched off; without, as operators have it run, it does neither."""
-    total = 0
-    for shard in range(core.shard_count):
-        if config is not None and not config().is_enabled:
-            break
-        # Beside the loop: with a million sessions a shard takes tens of milliseconds.
-        closed = await asyncio.to_thread(core.sweep, shard)
-        total += closed
-        # The pause spreads the closing; where none was, it would only make the next round late.
-        await asyncio.sleep(config().inter_shard_pause_ms / 1000 if closed and config is not None else 0)
-    if total >= WORTH_RELEASING:
-        await asyncio.to_thread(release_memory)
+    async def sweep(self, config: Callable[[], GcTask] | None = None) -> None:
+        """Closes what is idle in every shard, once, and frees it. By `config` it waits after a shard that had something
+        to close, and closes no more where it is switched off; without, as operators have it run, it does neither."""
+        for shard in range(self._core.shard_count):
+            if config is not None and not config().is_enabled:
+                break
+            # Beside the loop: with a million sessions a shard takes tens of milliseconds.
+            closed = await asyncio.to_thread(self._core.sweep, shard)
+            self._closed_since_release += closed
+            # The pause spreads the closing; where none was, it would only make the next round late.
+            await asyncio.sleep(config().inter_shard_pause_ms / 1000 if closed and config is not None else 0)
+        await asyncio.to_thread(self._core.release_swept)
+        now = asyncio.get_running_loop().time()
+        if self._closed_since_release >= WORTH_RELEASING and now >= self._released_at + RELEASE_EVERY_SEC:
+            self._closed_since_release, self._released_at = 0, now
+            await asyncio.to_thread(release_memory)
 
 
 async def _wait_for_turn(config: Callable[[], GcTask]) -> None:

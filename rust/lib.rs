@@ -4,7 +4,7 @@
 pub mod api;
 pub mod edge;
 pub mod hub;
-mod process;
+pub mod process;
 mod python;
 pub mod structures;
 mod sync;

@@ -14,7 +14,13 @@ mod parts {
     pub use atomic_waker::AtomicWaker;
     pub use crossbeam_queue::SegQueue;
     pub use hashbrown::DefaultHashBuilder as RandomState;
+    use parking_lot::RwLockWriteGuard;
     pub use parking_lot::{Mutex, RwLock};
+
+    /// Hands the lock over to who waits for it longest.
+    pub fn unlock_fair<T>(guard: RwLockWriteGuard<'_, T>) {
+        RwLockWriteGuard::unlock_fair(guard);
+    }
 
     /// An id that nobody can guess.
     pub fn random_id() -> uuid::Uuid {

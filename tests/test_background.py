@@ -5,12 +5,13 @@ import threading
 from typing import cast
 
 import msgspec
+import pytest
 
 from pychat._core import Core, LoadBatch
 from pychat.database.pool import Database
 from pychat.dynconf.schemas import GcTask
 from pychat.loader import run_loader
-from pychat.sweeper import run_sweeper, sweep
+from pychat.sweeper import WORTH_RELEASING, Sweeper
 from pychat.tasks import Task, run_by_time
 
 
@@ -33,6 +34,8 @@ class OnceBroken:
     def sweep(self, _shard: int) -> int:
         self._called()
         return 0
+
+    def release_swept(self) -> None: ...
 
     async def next_load(self) -> LoadBatch:
         self._called()
@@ -62,7 +65,7 @@ async def nothing() -> None: ...
 
 async def test_the_sweeper_goes_on() -> None:
     core, task = OnceBroken(), Task("sweep", nothing)
-    await until_done(core, asyncio.create_task(run_sweeper(cast(Core, core), lambda: GcTask(period_seconds=0), task)))
+    await until_done(core, asyncio.create_task(Sweeper(cast(Core, core)).run(lambda: GcTask(period_seconds=0), task)))
     assert task.runs["failed"] == 1
 
 
@@ -84,19 +87,22 @@ async def test_the_sweeper_can_be_switched_off_and_on() -> None:
             switched_on.set()
         return GcTask(is_enabled=not is_off, period_seconds=0)
 
-    task = asyncio.create_task(run_sweeper(cast(Core, core), config, Task("sweep", nothing)))
+    task = asyncio.create_task(Sweeper(cast(Core, core)).run(config, Task("sweep", nothing)))
     await switched_on.wait()
     assert set(swept_by_then) == {0}, "it swept while it was off"
     await until_done(core, task)
 
 
 class Counted:
-    """A core with ten shards, which notes those that were swept; the sweeping waits for `may_go_on`."""
+    """A core with ten shards, which notes those that were swept, and which of them were freed; the sweeping waits for
+    `may_go_on`."""
 
     shard_count = 10
 
-    def __init__(self) -> None:
+    def __init__(self, closed: int = 1) -> None:
         self.swept: list[int] = []
+        self.freed: list[int] = []
+        self.closed = closed
         self.first_shard = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.may_go_on = threading.Event()
@@ -105,29 +111,52 @@ class Counted:
         self._loop.call_soon_threadsafe(self.first_shard.set)
         self.may_go_on.wait()
         self.swept.append(shard)
-        return 1
+        return self.closed
+
+    def release_swept(self) -> None:
+        self.freed = self.swept.copy()
 
 
 async def test_a_sweep_that_is_switched_off_ends_with_its_shard() -> None:
     core = Counted()
     config = GcTask(inter_shard_pause_ms=0)
-    sweeping = asyncio.create_task(sweep(cast(Core, core), lambda: config))
+    sweeping = asyncio.create_task(Sweeper(cast(Core, core)).sweep(lambda: config))
     await core.first_shard.wait()
     config = GcTask(is_enabled=False)
     core.may_go_on.set()
     await sweeping
-    assert core.swept == [0]
+    assert core.swept == core.freed == [0]
+
+
+async def test_memory_is_given_back_when_it_is_worth_it_and_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[int] = []
+    core = Counted(closed=WORTH_RELEASING // 10 - 1)
+    core.may_go_on.set()
+    monkeypatch.setattr("pychat.sweeper.release_memory", lambda: given_back.append(len(core.freed)))
+    sweeper = Sweeper(cast(Core, core))
+    await sweeper.sweep()
+    assert given_back == [], "too little"
+    await sweeper.sweep()
+    assert given_back == [20]
+    await sweeper.sweep()
+    await sweeper.sweep()
+    assert given_back == [20], "less than a minute ago"
+    monkeypatch.setattr("pychat.sweeper.RELEASE_EVERY_SEC", 0)
+    await sweeper.sweep()
+    assert given_back == [20, 50]
+    core.closed = 1
+    await sweeper.sweep()
+    assert given_back == [20, 50], "too little since then"
 
 
 async def test_a_sweep_on_demand_waits_for_the_one_under_way() -> None:
     core = Counted()
-    task = Task("sweep", lambda: sweep(cast(Core, core)))
+    sweeper = Sweeper(cast(Core, core))
+    task = Task("sweep", sweeper.sweep)
     periods = iter([0])
     config = GcTask(inter_shard_pause_ms=0)
     by_time = asyncio.create_task(
-        run_sweeper(
-            cast(Core, core), lambda: msgspec.structs.replace(config, period_seconds=next(periods, 3_600)), task
-        )
+        sweeper.run(lambda: msgspec.structs.replace(config, period_seconds=next(periods, 3_600)), task)
     )
     await core.first_shard.wait()
     on_demand = asyncio.create_task(task.run())

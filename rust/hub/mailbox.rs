@@ -84,10 +84,6 @@ impl Mailbox {
         self.sessions.read(|sessions| sessions.iter().for_each(|(_, session)| session.declare_gap()));
     }
 
-    pub fn has_idle(&self, now: Micros, timeout: Micros) -> bool {
-        self.sessions.read(|sessions| sessions.iter().any(|(_, session)| session.is_idle(now, timeout)))
-    }
-
     /// Closes idle sessions; returns them. They stay in the mailbox until they are forgotten, or it is removed with them.
     pub fn close_idle(&self, now: Micros, timeout: Micros) -> Vec<Arc<Session>> {
         self.all_that(|session| session.close_if_idle(now, timeout))

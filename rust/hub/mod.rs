@@ -1,4 +1,26 @@
 //! Who is online and what waits for them. Knows no HTTP and no database; time is passed in, in microseconds.
+//!
+//! # Idea
+//!
+//! A sharded map from user to mailbox, and from there it is atomics: who sends holds a shard's read lock for as long as it
+//! takes to copy an `Arc`. Whoever is online has a mailbox, and nobody else; the last session takes it along.
+//!
+//! # Invariants
+//!
+//! - A session is opened under the write lock of its user's shard, and a mailbox is removed under it, if it is empty then:
+//!   a session that was opened can be found.
+//! - `online` is the number of mailboxes; a place is taken before one is put in, under its shard's lock, and given back
+//!   after it was removed, so its bound holds over all shards.
+//! - Each session is counted as opened before anybody can find it, and as closed by the one who closed it.
+//! - No lock is held while a waker is called: what wakes works on copied `Arc`s.
+//! - What a sweep removed is freed later and a little at a time (`release_swept`); nothing can find it meanwhile but who
+//!   already has it.
+//!
+//! # Orderings
+//!
+//! The shards' locks; `online` and the counters are relaxed, for they decide only how many. `stopping` and `refusing` are
+//! sequentially consistent, being rare: the flag is raised before the wakes, and a reader registers its waker before it
+//! looks at the flag, so none sleeps on.
 
 mod census;
 pub mod directory;
@@ -178,21 +200,25 @@ impl Hub {
     /// Closes one shard's idle sessions, removes its empty mailboxes and idle limiters; returns how many sessions it
     /// closed. What it removed stays in memory until `release_swept`.
     ///
+    /// The shard is held for as long as it takes to copy its `Arc`s; who is idle is judged after that, and whether a mailbox
+    /// is empty once more under the write lock.
+    ///
     /// # Panics
     /// There is no such shard.
     pub fn sweep(&self, shard: usize, now: Micros) -> usize {
         let settings = self.settings();
         let timeout = settings.session_idle_timeout;
-        let mut closed = 0;
-        let candidates = self.mailboxes.collect(shard, |user, mailbox| {
-            (mailbox.is_empty() || mailbox.has_idle(now, timeout)).then(|| (*user, Arc::clone(mailbox)))
-        });
-        for (user, mailbox) in candidates {
+        let (mut closed, mut removed) = (0, Vec::new());
+        for (user, mailbox) in self.mailboxes.collect(shard, |user, mailbox| Some((*user, Arc::clone(mailbox)))) {
             let sessions = mailbox.close_idle(now, timeout);
             closed += sessions.len();
-            if self.forget(user, &mailbox, &sessions, now) {
-                self.swept.lock().push(mailbox);
+            if (!sessions.is_empty() || mailbox.is_empty()) && self.forget(user, &mailbox, &sessions, now) {
+                removed.push(mailbox);
             }
+        }
+        if !removed.is_empty() {
+            self.mailboxes.shrink(shard);
+            self.swept.lock().append(&mut removed);
         }
         self.stats.limiter_removed.add(self.limiter.sweep(shard, now, &settings.limiter));
         closed
@@ -268,8 +294,7 @@ impl Hub {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// From now on nothing new begins, and parked reads end too. The flag is raised before the wakes, and a reader registers
-    /// its waker before it looks at the flag, so none sleeps on.
+    /// From now on nothing new begins, and parked reads end too.
     pub fn stop(&self) {
         self.refuse();
         self.stopping.store(true, Ordering::SeqCst);

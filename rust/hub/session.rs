@@ -144,19 +144,11 @@ impl Session {
         Ok(Reader { session: self })
     }
 
-    /// Whether `close_if_idle` would close it now.
-    pub fn is_idle(&self, now: Micros, timeout: Micros) -> bool {
-        Self::idle(&self.state.lock(), now, timeout)
-    }
-
-    fn idle(state: &State, now: Micros, timeout: Micros) -> bool {
-        !state.being_read && now.saturating_sub(state.last_seen) >= timeout
-    }
-
     /// Closes the session if nobody reads it and nobody did for `timeout`. True for the one call that closed it.
     pub fn close_if_idle(&self, now: Micros, timeout: Micros) -> bool {
         let state = self.state.lock();
-        Self::idle(&state, now, timeout) && !self.closed.swap(true, Ordering::AcqRel)
+        let is_idle = !state.being_read && now.saturating_sub(state.last_seen) >= timeout;
+        is_idle && !self.closed.swap(true, Ordering::AcqRel)
     }
 
     /// Closes the session whoever reads it; its reader ends. True for the one call that closed it.

@@ -17,8 +17,8 @@ use crate::hub::stats::{HistogramSnapshot, Metric};
 use crate::hub::{Micros, UserId};
 
 const SECOND: Micros = 1_000_000;
-/// Between two steps of freeing what was swept. With half of it the p99 of sends was 1.6 times its usual while a million
-/// sessions went, and with a tenth 2.6 times; they take half a minute now.
+/// Between two steps of freeing what was swept. With a tenth of it the p99 of sends was 2.6 times its usual while a million
+/// sessions went; they take half a minute now, and it is 1.1 times. `benches/README.md` has the figures.
 const RELEASE_REST: Duration = Duration::from_millis(2);
 
 /// Name, help, bounds, counts, sum.
@@ -152,21 +152,32 @@ impl Core {
         })
     }
 
-    fn put_user(&self, user_id: UserId, username: String, revision: i32, token_generation: i32, deleted: bool) {
-        self.api.hub.directory.put_user(load::user((user_id, username, revision, token_generation, deleted)));
-        // Parked polls whose token has become void end.
-        self.api.hub.wake_user(user_id);
-        if deleted {
-            self.api.hub.close_user(user_id, self.api.clock.now());
-        }
+    fn put_user(
+        &self,
+        py: Python<'_>,
+        user_id: UserId,
+        username: String,
+        revision: i32,
+        token_generation: i32,
+        deleted: bool,
+    ) {
+        let hub = &self.api.hub;
+        py.detach(|| {
+            hub.directory.put_user(load::user((user_id, username, revision, token_generation, deleted)));
+            // Parked polls whose token has become void end.
+            hub.wake_user(user_id);
+            if deleted {
+                hub.close_user(user_id, self.api.clock.now());
+            }
+        });
     }
 
     fn forget_user(&self, user_id: UserId) {
         self.api.hub.directory.forget_user(user_id);
     }
 
-    fn put_chat(&self, chat_id: String, number: ChatNumber, members: Vec<MemberRow>) {
-        self.api.hub.directory.put_chat(load::chat((chat_id, number, members)));
+    fn put_chat(&self, py: Python<'_>, chat_id: String, number: ChatNumber, members: Vec<MemberRow>) {
+        py.detach(|| self.api.hub.directory.put_chat(load::chat((chat_id, number, members))));
     }
 
     fn refuse(&self) {
@@ -192,13 +203,11 @@ impl Core {
         if shard >= hub.shard_count() {
             return Err(PyIndexError::new_err(format!("shards are 0 to {}", hub.shard_count() - 1)));
         }
-        Ok(py.detach(|| {
-            let closed = hub.sweep(shard, self.api.clock.now());
-            if shard + 1 == hub.shard_count() {
-                hub.release_swept(|| std::thread::sleep(RELEASE_REST));
-            }
-            closed
-        }))
+        Ok(py.detach(|| hub.sweep(shard, self.api.clock.now())))
+    }
+
+    fn release_swept(&self, py: Python<'_>) {
+        py.detach(|| self.api.hub.release_swept(|| std::thread::sleep(RELEASE_REST)));
     }
 
     fn reset(&self, py: Python<'_>) {

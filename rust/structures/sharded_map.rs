@@ -25,10 +25,11 @@ use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::sync::{RandomState, RwLock};
+use crate::sync::{RandomState, RwLock, unlock_fair};
 
-/// How many keys `sweep` removes per hold of the write lock: about 10 us, so that senders do not feel it.
-const SWEEP_STEP: usize = 64;
+/// How many keys `sweep` removes per hold of the write lock: about 10 us, so that senders do not feel it. A model needs no
+/// more than two.
+const SWEEP_STEP: usize = if cfg!(feature = "models") { 2 } else { 64 };
 
 /// Shards are named by at most the nine hash bits between hashbrown's tag and the bits it places by.
 const MAX_SHARDS: usize = 512;
@@ -166,11 +167,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> ShardedMap<K, V, S> {
     where
         K: Clone,
     {
-        let shard = &self.shards[shard];
-        let candidates: Vec<K> = shard.read().iter().filter(|(k, v)| doomed(k, v)).map(|(k, _)| k.clone()).collect();
+        let candidates = self.collect(shard, |k, v| doomed(k, v).then(|| k.clone()));
         let mut removed = Vec::with_capacity(candidates.len());
         for step in candidates.chunks(SWEEP_STEP) {
-            let mut table = shard.write();
+            let mut table = self.shards[shard].write();
             for key in step {
                 if let Ok(entry) = table.find_entry(self.hasher.hash_one(key), |(k, _)| k == key)
                     && doomed(&entry.get().0, &entry.get().1)
@@ -178,15 +178,38 @@ impl<K: Hash + Eq, V, S: BuildHasher> ShardedMap<K, V, S> {
                     removed.push(entry.remove().0);
                 }
             }
+            // Taken again at once, the lock would hardly ever go to those who wait for it.
+            unlock_fair(table);
         }
-        // A shard that once was large gives its memory back when three quarters of it are empty.
-        if !removed.is_empty() {
-            let mut table = shard.write();
-            if table.len() < table.capacity() / 4 {
-                table.shrink_to_fit(|(k, _)| self.hasher.hash_one(k));
-            }
-        }
+        self.shrink(shard);
         removed
+    }
+
+    /// Gives back the memory of a shard that once was large and is nearly empty now.
+    ///
+    /// Under the write lock the few entries move, no more; the tables are made and freed before and after. It is a sixth at
+    /// most of what the shard's last growth took in the same way, under the same lock.
+    ///
+    /// # Panics
+    /// There is no such shard.
+    pub fn shrink(&self, shard: usize) {
+        let shard = &self.shards[shard];
+        let (len, buckets) = {
+            let table = shard.read();
+            (table.len(), table.num_buckets())
+        };
+        if buckets <= SWEEP_STEP || len >= buckets / 8 {
+            return;
+        }
+        let mut other = HashTable::with_capacity(2 * len);
+        let mut table = shard.write();
+        // More may have come meanwhile: it is for another time then.
+        if table.len() <= other.capacity() {
+            let hash = |(key, _): &(K, V)| self.hasher.hash_one(key);
+            table.drain().for_each(|entry| _ = other.insert_unique(hash(&entry), entry, hash));
+            std::mem::swap(&mut *table, &mut other);
+        }
+        drop(table);
     }
 
     /// What `pick` finds among one shard's entries, under its read lock.
@@ -299,6 +322,21 @@ mod tests {
             }
         });
         assert_eq!(made.load(Ordering::Relaxed), 1_000);
+    }
+
+    #[test]
+    fn a_shard_shrinks_when_it_is_nearly_empty_and_keeps_what_is_left() {
+        let map = ShardedMap::new(1);
+        (0..10_000).for_each(|key| _ = map.insert(key, key));
+        let buckets = || map.shards[0].read().num_buckets();
+        let full = buckets();
+        assert_eq!(map.sweep(0, |_, value| *value >= 5_000).len(), 5_000);
+        assert_eq!(buckets(), full, "half of it may soon be there again");
+        assert_eq!(map.sweep(0, |_, value| *value >= 100).len(), 4_900);
+        assert!((100..=400).contains(&buckets()));
+        assert!((0..100).all(|key| map.get(&key) == Some(key)) && map.len() == 100);
+        assert_eq!(map.sweep(0, |_, _| true).len(), 100);
+        assert!(buckets() <= 1);
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl<T> RwLock<T> {
     }
 }
 
+/// Who waits longest is no matter to loom, which tries all.
+pub fn unlock_fair<T>(guard: RwLockWriteGuard<'_, T>) {
+    drop(guard);
+}
+
 /// crossbeam's.
 #[derive(Debug)]
 pub struct SegQueue<T>(Mutex<VecDeque<T>>);

@@ -88,3 +88,17 @@ fn a_sweep_decides_again_under_the_write_lock() {
         assert_eq!(map.len(), usize::from(found));
     });
 }
+
+#[test]
+fn what_is_put_in_while_a_shard_shrinks_is_there() {
+    check(|| {
+        let map = Arc::new(ShardedMap::new(1));
+        (0..16).for_each(|key| _ = map.insert(key, ()));
+        (1..16).for_each(|key| _ = map.remove_if(&key, |()| true));
+        both(|| map.insert(16, ()), {
+            let map = Arc::clone(&map);
+            move || map.shrink(0)
+        });
+        assert_eq!((map.get(&0), map.get(&16), map.len()), (Some(()), Some(()), 2));
+    });
+}
