@@ -94,6 +94,7 @@ impl Mailbox {
         self.all_that(Session::close)
     }
 
+    /// Asks each session; returns those of which it is true.
     fn all_that(&self, are: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
         let sessions = self.sessions.snapshot();
         sessions.iter().map(|(_, session)| session).filter(|session| are(session)).cloned().collect()

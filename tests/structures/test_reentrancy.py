@@ -1,6 +1,9 @@
 """Keys and values whose own code uses the very structure it is called from: nothing deadlocks, nothing breaks."""
 
-from collections.abc import Callable
+import asyncio
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -143,3 +146,43 @@ def test_values_of_a_queue_may_use_it() -> None:
     with pytest.raises(Full):
         queue.push(Dying(queue.pop))
     assert len(queue) == 0
+
+
+class EndedFuture:
+    """Is over from the start, so that another may take its place; as a step of it is dropped, the garbage collector
+    looks through all there is."""
+
+    def __init__(self, run: Callable[[], object]) -> None:
+        self.run = run
+
+    def done(self) -> bool:
+        return True
+
+    def __await__(self) -> Iterator[None]:
+        self.run()
+        try:
+            yield
+        finally:
+            gc.collect()
+
+
+def test_a_step_of_a_wait_may_take_another_and_is_dropped_when_no_lock_is_held() -> None:
+    queue = MpscQueue[int](1)
+    wait: Any = queue.wait_pop()
+    steps = iter([lambda: next(wait), lambda: None])
+
+    class Loop:
+        def create_future(self) -> EndedFuture:
+            return EndedFuture(next(steps))
+
+        def is_closed(self) -> bool:
+            return False
+
+    asyncio._set_running_loop(Loop())  # type: ignore[arg-type]  # as much of a loop as a wait asks for
+    try:
+        assert next(wait) is None
+        queue.push(1)
+        with pytest.raises(StopIteration, match="1"):
+            next(wait)
+    finally:
+        asyncio._set_running_loop(None)
