@@ -11,13 +11,21 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import psutil
 
-from loadtest.sampler import cpu_sec, resident_bytes
+from loadtest.sampler import tree_cpu_sec, tree_memory_bytes
 
 BINARY: Final = Path(__file__).parent.parent / "target" / "release" / "pychat-load"
 _PROGRESS: Final = re.compile(r"\s*\d+ s +(\d+) sends/s")
 
 Options: TypeAlias = Mapping[str, str | float | bool]
 """The driver's flags: `{"idle_polls": 500}` is `--idle-polls 500`."""
+
+
+class Unsound(RuntimeError):
+    """What was measured is not what was asked for: the message says what was lost, refused, not held or not reached."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        super().__init__("; ".join(report["faults"]))
+        self.report = report
 
 
 class Driven(NamedTuple):
@@ -40,7 +48,8 @@ def drive(
     `tell` is called with each line of progress.
 
     Raises:
-        RuntimeError: it could not run. That something was lost or doubled is in the report.
+        Unsound: something was lost, refused or not reached; with `overload=True` only where it was lost or doubled.
+        RuntimeError: it could not run.
     """
     pin = [] if core is None else ["taskset", "-c", str(core)]
     process = subprocess.Popen(
@@ -54,26 +63,32 @@ def drive(
     assert process.stdout is not None
     said = []
     sends, cpu, memory = [], [], []
-    # Its standard output comes all at the end, and fits the pipe.
-    for line in process.stderr:
-        progress = _PROGRESS.match(line)
-        if progress is None:
-            said.append(line)
-            continue
-        if tell is not None:
-            tell(line.rstrip())
-        if "(warm-up)" not in line:
-            sends.append(int(progress[1]))
-            cpu.append(cpu_sec(loaded))
-            memory.append(resident_bytes(loaded))
-    output = process.stdout.read()
-    process.wait()
+    try:
+        # Its standard output comes all at the end, and fits the pipe.
+        for line in process.stderr:
+            progress = _PROGRESS.match(line)
+            if progress is None:
+                said.append(line)
+                continue
+            if tell is not None:
+                tell(line.rstrip())
+            if "(warm-up)" not in line:
+                sends.append(int(progress[1]))
+                cpu.append(tree_cpu_sec(loaded))
+                memory.append(tree_memory_bytes(loaded))
+        output = process.stdout.read()
+    finally:
+        process.kill()
+        process.wait()
     if not output:
         raise RuntimeError(f"the driver failed: {''.join(said).strip()}")
+    report = json.loads(output)
+    if report["faults"]:
+        raise Unsound(report)
     if len(sends) < 2:
         raise RuntimeError("the driver ran too short to measure CPU time")
     cpu_us = (cpu[-1] - cpu[0]) / max(1, sum(sends[1:])) * 1e6
-    return Driven(json.loads(output), cpu_us, memory[-1], memory[0])
+    return Driven(report, cpu_us, memory[-1], memory[0])
 
 
 @contextmanager

@@ -36,6 +36,7 @@ impl Asides {
             asking.spawn_local(Rc::clone(&self).ask_over(client, Rc::clone(&run), number));
         }
         self.pace.run().await?;
+        self.outcomes.borrow_mut().give_up(&run, &self.pace);
         asking.join_all().await;
         Ok(())
     }
@@ -45,10 +46,7 @@ impl Asides {
             let Some(due) = self.pace.next().await else { return };
             let Aside { method, path, authorization, body } = request.clone();
             let answer = client.ask(method, &path, Some(&authorization), body).await;
-            let end = run.start.elapsed();
-            if run.is_measured(end) {
-                self.outcomes.borrow_mut().record(&answer, end.saturating_sub(due));
-            }
+            self.outcomes.borrow_mut().record(&run, due, &answer);
         }
     }
 }

@@ -1,15 +1,20 @@
 //! One client's kept-alive HTTP connection.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long anything but a poll is waited for: so much longer than a server should take that it counts as none.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where the server is.
 #[derive(Debug)]
@@ -33,7 +38,10 @@ impl Address {
     }
 
     pub async fn connect(&self) -> Result<TcpStream> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let Self { host, port, .. } = self;
+        let connecting = timeout(ANSWER_WITHIN, TcpStream::connect((host.as_str(), *port)));
+        let stream = connecting.await.unwrap_or_else(|late| Err(late.into()));
+        let stream = stream.with_context(|| format!("cannot connect to {host}:{port}"))?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -76,7 +84,7 @@ impl Client {
         Ok(client)
     }
 
-    /// An error where no answer came: whether the server did as it was asked is then not known.
+    /// An error where no answer came in time: whether the server did as it was asked is then not known.
     pub async fn ask(
         &mut self,
         method: Method,
@@ -88,13 +96,18 @@ impl Client {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        self.exchange(request.body(Full::new(body.into()))?).await
+        let exchange = self.exchange(request.body(Full::new(body.into()))?);
+        timeout(ANSWER_WITHIN, exchange).await.context("no answer in time")?
     }
 
-    /// As `ask` a GET, with these headers.
-    pub async fn get(&mut self, path: &str, headers: &HeaderMap) -> Result<Answer> {
+    /// GETs what is answered when there is something, however long that takes.
+    pub async fn poll(
+        &mut self,
+        path: &str,
+        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<Answer> {
         let mut request = Request::get(path).header(HOST, self.address.header.clone());
-        request.headers_mut().context("a path that is one")?.extend(headers.clone());
+        request.headers_mut().context("a path that is one")?.extend(headers);
         self.exchange(request.body(Full::default())?).await
     }
 
@@ -114,11 +127,7 @@ impl Client {
         {
             return Ok(connection);
         }
-        let Address { host, port, .. } = &*self.address;
-        let stream = TcpStream::connect((host.as_str(), *port));
-        let stream = stream.await.with_context(|| format!("cannot connect to {host}:{port}"))?;
-        stream.set_nodelay(true)?;
-        let (connection, driver) = handshake(TokioIo::new(stream)).await?;
+        let (connection, driver) = handshake(TokioIo::new(self.address.connect().await?)).await?;
         // How it ends is told to whoever waits for an answer.
         tokio::task::spawn_local(driver);
         Ok(connection)

@@ -31,7 +31,7 @@ pub struct Config {
     #[arg(long)]
     pub saturate: bool,
 
-    /// Seconds that are measured.
+    /// Seconds that are measured. Tokens are not renewed: a server's last an hour by default.
     #[arg(long = "duration", value_name = "SEC", default_value = "10", value_parser = parse_seconds)]
     pub duration: Duration,
 
@@ -51,7 +51,7 @@ pub struct Config {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub sessions: u32,
 
-    /// Further polls, held for people to whom nobody writes.
+    /// Further polls, held for people to whom nobody writes, five each.
     #[arg(long, default_value_t = 0)]
     pub idle_polls: u32,
 
@@ -72,6 +72,10 @@ pub struct Config {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(..=12_000))]
     pub text_bytes: u32,
 
+    /// Ask for more than the server can do: what is refused, not answered or never begun then fails nothing.
+    #[arg(long)]
+    pub overload: bool,
+
     /// Print JSON instead of a table. Progress goes to standard error in any case.
     #[arg(long)]
     pub json: bool,
@@ -84,5 +88,5 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if rate > 0.0 && rate <= 1e6 { Ok(rate) } else { Err("not in 0 to 1,000,000".to_owned()) }
+    if (0.001..=1e6).contains(&rate) { Ok(rate) } else { Err("not in 0.001 to 1,000,000".to_owned()) }
 }

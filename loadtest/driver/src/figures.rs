@@ -8,12 +8,19 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::client::Answer;
+use crate::pace::Pace;
+use crate::run::Run;
 
-/// What became of one kind of requests, of those that ended in the time that is measured.
+/// What became of one kind of requests, of those that were due in the time that is measured, however late they ended: to
+/// leave out what ends after it would leave out the slowest.
 #[derive(Default)]
 pub struct Outcomes {
-    /// Those that did what they should, from when each was due to its answer.
+    /// Those that did what they should, from when each was due to its answer; and those that were never begun, until the
+    /// end, since they would have taken longer.
     pub good: Latencies,
+    /// Good ones that ended in the time that is measured, for the rate: a server that is behind answers then what was
+    /// due long before.
+    pub done: u64,
     /// Refused ones, likewise.
     pub refusals: Latencies,
     /// Refused ones by status.
@@ -23,7 +30,15 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    pub fn record(&mut self, answer: &Result<Answer>, latency: Duration) {
+    /// What came of a request that ends now.
+    pub fn record(&mut self, run: &Run, due: Duration, answer: &Result<Answer>) {
+        let end = run.start.elapsed();
+        let is_good = answer.as_ref().is_ok_and(Answer::is_success);
+        self.done += u64::from(is_good && run.is_measured(end));
+        if !run.is_measured(due) {
+            return;
+        }
+        let latency = end.saturating_sub(due);
         match answer {
             Ok(answer) if answer.is_success() => self.good.record(latency),
             Ok(answer) => {
@@ -33,13 +48,20 @@ impl Outcomes {
             Err(_) => self.unanswered += 1,
         }
     }
+
+    /// What never began.
+    pub fn give_up(&mut self, run: &Run, pace: &Pace) {
+        for due in pace.given_up().filter(|due| run.is_measured(*due)) {
+            self.good.record(run.length.saturating_sub(due));
+        }
+    }
 }
 
 /// Of the messages.
 #[derive(Default)]
 pub struct Figures {
     pub sends: Outcomes,
-    /// From when a send was due to the end of the poll's answer that brings it.
+    /// From when a send was due in the time that is measured to the end of the poll's answer that brings it.
     pub delivery: Latencies,
     /// By how much a send was begun too late, since this program or all its connections were busy.
     pub lateness: Latencies,
@@ -49,6 +71,8 @@ pub struct Figures {
     pub polls: u64,
     pub resyncs: u64,
     pub failed_polls: u64,
+    /// Sessions whose last poll failed.
+    pub failing: usize,
 }
 
 /// In microseconds, to within a thousandth.
@@ -79,10 +103,6 @@ pub struct Summary {
 impl Latencies {
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(latency.as_micros() as u64);
-    }
-
-    pub fn count(&self) -> u64 {
-        self.0.len()
     }
 
     pub fn summary(&self) -> Summary {

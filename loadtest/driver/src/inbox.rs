@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use anyhow::Result;
-use hyper::Method;
+use anyhow::{Context, Result};
+use hyper::header::AUTHORIZATION;
+use tokio::time::timeout;
 
-use crate::client::{Address, Client};
+use crate::client::{ANSWER_WITHIN, Address, Client};
 use crate::peers::{Dialect, LongPoll, Peer, Socket};
 use crate::setup::Session;
 use crate::v1;
@@ -25,7 +26,8 @@ pub enum Inbox {
 impl Inbox {
     pub async fn connected_to(address: &Rc<Address>, session: Session, peer: Option<Peer>) -> Result<Self> {
         let socket = async |dialect| {
-            let socket = Socket::connected_to(address, &session.path, &session.owner, dialect).await?;
+            let socket = Socket::connected_to(address, &session.path, &session.owner, dialect);
+            let socket = timeout(ANSWER_WITHIN, socket).await.context("the peer does not let us in")??;
             Ok(Self::WebSocket(Box::new(socket)))
         };
         match peer {
@@ -40,8 +42,8 @@ impl Inbox {
     pub async fn next(&mut self) -> Result<Batch> {
         match self {
             Self::Pychat { client, session } => {
-                let answer = client.ask(Method::GET, &session.path, Some(&session.owner.authorization), "").await?;
-                v1::batch(&answer)
+                let authorization = session.owner.authorization.clone();
+                v1::batch(&client.poll(&session.path, [(AUTHORIZATION, authorization)]).await?)
             }
             Self::Nchan(poll) => poll.next().await,
             Self::WebSocket(socket) => socket.next().await,

@@ -46,7 +46,7 @@ impl Pace {
             Self::Open(open) => {
                 open.due.acquire().await.ok()?.forget();
                 let number = open.begun.replace(open.begun.get() + 1);
-                Some(Duration::from_secs_f64(number as f64 / open.rate))
+                Some(open.due_at(number))
             }
             Self::Closed { start, length } => {
                 let now = start.elapsed();
@@ -66,20 +66,29 @@ impl Pace {
         }
     }
 
-    /// Sends that were due and not begun at the end, since no connection was free.
-    pub fn given_up(&self) -> u64 {
-        match self {
-            Self::Open(open) => (open.length.as_secs_f64() * open.rate) as u64 - open.begun.get(),
-            Self::Closed { .. } => 0,
-        }
+    /// When those were due that were not begun at the end, since no connection was free.
+    pub fn given_up(&self) -> impl Iterator<Item = Duration> {
+        let open = match self {
+            Self::Open(open) => Some(open),
+            Self::Closed { .. } => None,
+        };
+        open.into_iter().flat_map(|open| (open.begun.get()..open.total()).map(|number| open.due_at(number)))
     }
 }
 
 impl Open {
+    fn total(&self) -> u64 {
+        (self.length.as_secs_f64() * self.rate) as u64
+    }
+
+    fn due_at(&self, number: u64) -> Duration {
+        Duration::from_secs_f64(number as f64 / self.rate)
+    }
+
     /// tokio's timers go by the millisecond, which is as long as what is measured: the kernel's do not.
     async fn run(&self) -> io::Result<()> {
         let timer = ticking(Duration::from_secs_f64(1.0 / self.rate).max(SHORTEST_TICK), self.start)?;
-        let total = (self.length.as_secs_f64() * self.rate) as u64;
+        let total = self.total();
         let mut released = 0;
         while released < total {
             let ticks = |timer: &OwnedFd| rustix::io::read(timer, &mut [0; 8]).map_err(io::Error::from);

@@ -16,8 +16,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// pair and the session's place there.
 pub async fn poll(run: Rc<Run>, mut inbox: Inbox, of_pair: Option<(usize, usize)>, begin: Duration) {
     tokio::time::sleep_until((run.start + begin).into()).await;
+    let mut is_failing = false;
     loop {
-        if let Err(error) = poll_once(&run, &mut inbox, of_pair).await {
+        let polled = poll_once(&run, &mut inbox, of_pair).await;
+        run.figures.borrow_mut().failing -= usize::from(is_failing);
+        is_failing = polled.is_err();
+        run.figures.borrow_mut().failing += usize::from(is_failing);
+        if let Err(error) = polled {
             run.figures.borrow_mut().failed_polls += 1;
             if run.figures.borrow().failed_polls == 1 {
                 eprintln!("a poll failed, later ones are only counted: {error:#}");
@@ -37,7 +42,7 @@ async fn poll_once(run: &Run, inbox: &mut Inbox, of_pair: Option<(usize, usize)>
         // What somebody else writes to our people is none of ours.
         if let (Some((pair, place)), Some(note)) = (of_pair, Note::parse(&text)) {
             let is_new = run.ledgers[pair].borrow_mut().arrived(place, note.number);
-            if is_new && run.is_measured(now) {
+            if is_new && run.is_measured(note.due) {
                 figures.delivery.record(now.saturating_sub(note.due));
             }
         }

@@ -12,7 +12,7 @@ pub async fn show(run: Rc<Run>) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let figures = run.figures.borrow();
         let seconds = run.start.elapsed().as_secs();
-        let warm_up = if run.is_measured(run.start.elapsed()) { "" } else { "  (warm-up)" };
+        let warm_up = if run.start.elapsed() < run.warm_up { "  (warm-up)" } else { "" };
         let (sends, delivery) = (figures.sends.good.summary(), figures.delivery.summary());
         eprintln!(
             "{seconds:>4} s  {:>7} sends/s  p99 {:.2} ms  delivered p99 {:.2} ms{warm_up}",

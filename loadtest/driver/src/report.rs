@@ -19,11 +19,18 @@ pub struct Report {
     /// Sends a second that were asked for; `null` where the server set the pace.
     rate: Option<f64>,
     duration_sec: f64,
+    warm_up_sec: f64,
     senders: u32,
     connections: u32,
+    sessions: u32,
+    idle_polls: u32,
+    text_bytes: u32,
+    client_ids: bool,
     polls: usize,
     /// Answered ones a second.
     polls_per_sec: f64,
+    /// Those whose last answer was no failure.
+    polls_held: usize,
     sends: Requests,
     delivery_ms: Summary,
     /// How much too late sends were begun: where this is much of their latency, the figures say more of this program's
@@ -41,7 +48,12 @@ pub struct Report {
     failed_polls: u64,
     /// Cores this program kept busy, of the one it can.
     driver_cpu: f64,
+    /// What was not as it should be, in words: without any the run is sound.
+    faults: Vec<String>,
 }
+
+/// Of the sends that were asked for so many must be done: some are under way when the time ends.
+const REACHED: f64 = 0.98;
 
 /// One kind of requests.
 #[derive(Serialize)]
@@ -55,18 +67,18 @@ struct Requests {
     /// Those whose connection broke, so that nobody knows.
     unanswered: u64,
     /// Those that were due and never begun: all connections were busy to the end.
-    given_up: u64,
+    given_up: usize,
 }
 
 impl Requests {
     fn new(outcomes: &Outcomes, pace: &Pace, duration: Duration) -> Self {
         Self {
-            per_sec: outcomes.good.count() as f64 / duration.as_secs_f64(),
+            per_sec: outcomes.done as f64 / duration.as_secs_f64(),
             ms: outcomes.good.summary(),
             refused: outcomes.refused.clone(),
             refusal_ms: outcomes.refusals.summary(),
             unanswered: outcomes.unanswered,
-            given_up: pace.given_up(),
+            given_up: pace.given_up().count(),
         }
     }
 }
@@ -75,13 +87,19 @@ impl Report {
     pub fn new(config: &Config, run: &Run, asides: &[Rc<Asides>], polls: usize, cpu: Duration) -> Self {
         let figures = run.figures.borrow();
         let sum = |each: fn(&Ledger) -> u64| run.ledgers.iter().map(|ledger| each(&ledger.borrow())).sum();
-        Self {
+        let mut report = Self {
             rate: config.rate,
             duration_sec: config.duration.as_secs_f64(),
+            warm_up_sec: config.warm_up.as_secs_f64(),
             senders: config.senders,
             connections: config.connections,
+            sessions: config.sessions,
+            idle_polls: config.idle_polls,
+            text_bytes: config.text_bytes,
+            client_ids: config.client_ids,
             polls,
             polls_per_sec: figures.polls as f64 / config.duration.as_secs_f64(),
+            polls_held: polls - figures.failing,
             sends: Requests::new(&figures.sends, &run.pace, config.duration),
             asides: asides
                 .iter()
@@ -95,12 +113,36 @@ impl Report {
             resyncs: figures.resyncs,
             failed_polls: figures.failed_polls,
             driver_cpu: cpu.as_secs_f64() / (config.warm_up + config.duration).as_secs_f64(),
-        }
+            faults: Vec::new(),
+        };
+        report.faults = report.find_faults(config.overload);
+        report
     }
 
-    /// Whether every accepted message came, once.
+    /// Whether all went as was asked for, and every accepted message came, once.
     pub fn is_sound(&self) -> bool {
-        self.lost == 0 && self.doubled == 0
+        self.faults.is_empty()
+    }
+
+    fn find_faults(&self, is_overload: bool) -> Vec<String> {
+        let mut counts = vec![(self.lost, "accepted messages did not come"), (self.doubled, "messages came twice")];
+        if !is_overload {
+            counts.extend([
+                (self.sends.refused.values().sum(), "sends were refused"),
+                (self.sends.unanswered, "sends were not answered"),
+                (self.failed_polls, "polls failed"),
+                (self.resyncs, "polls declared a gap"),
+            ]);
+        }
+        let mut faults: Vec<_> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if let Some(rate) = self.rate
+            && !is_overload
+            && (self.sends.per_sec * self.duration_sec + 1.0) < REACHED * rate * self.duration_sec
+        {
+            faults.push(format!("{:.1} sends a second were done of {rate}", self.sends.per_sec));
+        }
+        faults
     }
 }
 
@@ -110,8 +152,8 @@ impl fmt::Display for Report {
         writeln!(f, "sends a second   {:.0} ({asked}), {:.0} s measured", self.sends.per_sec, self.duration_sec)?;
         writeln!(
             f,
-            "                 {} senders over {} connections, {} polls held",
-            self.senders, self.connections, self.polls
+            "                 {} senders over {} connections, {} of {} polls held",
+            self.senders, self.connections, self.polls_held, self.polls
         )?;
         writeln!(f, "{:17}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}", "milliseconds", "p50", "p90", "p98", "p99", "p99.9", "max")?;
         row(f, "send", &self.sends.ms)?;
@@ -136,7 +178,8 @@ impl fmt::Display for Report {
         writeln!(f, "delivered        {}, lost {}, doubled {}", self.delivered, self.lost, self.doubled)?;
         writeln!(f, "polls            {} declared a gap, {} failed", self.resyncs, self.failed_polls)?;
         writeln!(f, "polls answered   {:.0} a second", self.polls_per_sec)?;
-        write!(f, "this program     {:.2} cores", self.driver_cpu)
+        write!(f, "this program     {:.2} cores", self.driver_cpu)?;
+        self.faults.iter().try_for_each(|fault| write!(f, "\nNOT SOUND        {fault}"))
     }
 }
 

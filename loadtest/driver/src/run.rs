@@ -20,7 +20,7 @@ use crate::report::Report;
 use crate::setup::{Pair, Scene};
 use crate::{poller, progress, sender, v1};
 
-/// How long the last answers and messages may take after the last send.
+/// How long the last answers and messages may take after the last send; longer than any answer is waited for.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
 pub struct Run {
@@ -47,10 +47,9 @@ impl Run {
         turn
     }
 
-    /// Whether what ends at this time counts for the figures. What was due and what began is no measure: a server that is
-    /// behind answers in the time that is measured what was due long before.
-    pub fn is_measured(&self, end: Duration) -> bool {
-        (self.warm_up..self.length).contains(&end)
+    /// Whether it is a time that is measured.
+    pub fn is_measured(&self, time: Duration) -> bool {
+        (self.warm_up..self.length).contains(&time)
     }
 
     /// Accepted messages that have not come yet.
@@ -126,6 +125,11 @@ pub async fn run(address: &Rc<Address>, config: &Config, scene: Scene) -> Result
     run.pace.run().await?;
     shown.abort();
     let cpu = cpu_time() - cpu_before;
+    {
+        let mut figures = run.figures.borrow_mut();
+        figures.sends.give_up(&run, &run.pace);
+        run.pace.given_up().filter(|due| run.is_measured(*due)).for_each(|due| figures.lateness.record(length - due));
+    }
     settle(&run, sending).await;
     for asked in asking.join_all().await {
         asked?;

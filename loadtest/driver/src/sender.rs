@@ -23,16 +23,15 @@ pub async fn send(run: Rc<Run>, mut client: Client) {
             None => v1::message(&pair.chat_id, &text),
         };
         let answer = client.ask(Method::POST, &pair.send_path, Some(&pair.sender.authorization), body).await;
-        let end = run.start.elapsed();
         let is_accepted = answer.as_ref().is_ok_and(|answer| answer.is_success());
         if is_accepted {
             run.ledgers[of_pair].borrow_mut().accepted(number);
         }
         let mut figures = run.figures.borrow_mut();
         figures.so_far += u64::from(is_accepted);
-        if run.is_measured(end) {
+        if run.is_measured(due) {
             figures.lateness.record(lateness);
-            figures.sends.record(&answer, end.saturating_sub(due));
         }
+        figures.sends.record(&run, due, &answer);
     }
 }

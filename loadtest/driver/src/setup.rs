@@ -1,9 +1,10 @@
 //! Makes the people, chats and sessions that a run needs, through the API like anybody.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
-use anyhow::{Context, Result, bail};
-use tokio::task::JoinSet;
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use crate::client::{Address, Client};
@@ -13,6 +14,11 @@ use crate::v2;
 
 /// Registrations at a time: the server hashes on all cores but one, so this many keep it busy.
 const AT_ONCE: usize = 8;
+/// Of one idle person, what a server allows by default. More would share what a person costs among more polls than it is
+/// in service.
+const IDLE_SESSIONS: usize = 5;
+/// Sessions of idle people, for the progress.
+const SHOWN_EVERY: usize = 1_000;
 
 /// A sender, its chat with a reader, and the sessions in which that one waits.
 pub struct Pair {
@@ -36,55 +42,50 @@ pub struct Scene {
 pub async fn set_up(address: &Rc<Address>, config: &Config) -> Result<Scene> {
     // Names nobody has: letters first, at most 32.
     let run = format!("l{}", &Uuid::new_v4().simple().to_string()[..12]);
-    let mut pairs = Vec::new();
-    let mut making = JoinSet::new();
-    for number in 0..config.senders {
-        if making.len() == AT_ONCE
-            && let Some(made) = making.join_next().await
-        {
-            pairs.push(made??);
-        }
-        let (client, run, config) = (Client::new(address), run.clone(), config.clone());
-        making.spawn_local(async move { make_pair(client, &format!("{run}-{number}"), &config).await });
-    }
-    while let Some(made) = making.join_next().await {
-        pairs.push(made??);
-    }
-    let idle = open_idle(Client::new(address), &run, config.idle_polls as usize).await?;
-    Ok(Scene { pairs, idle })
+    let pairs = stream::iter(0..config.senders)
+        .map(|number| make_pair(Client::new(address), format!("{run}-{number}"), config))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let idle_polls = config.idle_polls as usize;
+    let opened = Cell::new(0);
+    let idle: Vec<_> = stream::iter((0..idle_polls).step_by(IDLE_SESSIONS))
+        .map(|begin| {
+            let count = IDLE_SESSIONS.min(idle_polls - begin);
+            open_idle(Client::new(address), format!("{run}-{begin}i"), count)
+        })
+        .buffer_unordered(AT_ONCE)
+        .inspect_ok(|sessions| {
+            let before = opened.replace(opened.get() + sessions.len());
+            if before / SHOWN_EVERY < opened.get() / SHOWN_EVERY {
+                eprintln!("opened {} sessions of {idle_polls}", opened.get());
+            }
+        })
+        .try_collect()
+        .await?;
+    Ok(Scene { pairs, idle: idle.into_iter().flatten().collect() })
 }
 
-async fn make_pair(mut client: Client, name: &str, config: &Config) -> Result<Pair> {
+async fn make_pair(mut client: Client, name: String, config: &Config) -> Result<Pair> {
     let sender = v1::register(&mut client, format!("{name}s")).await?;
     let reader = v1::register(&mut client, format!("{name}r")).await?;
     let chat_id = v1::private_chat(&mut client, &sender, &reader).await?;
-    let mut opened = Vec::new();
-    for _ in 0..config.sessions {
-        let path = v1::start(&mut client, &reader).await?;
-        let path = path.context("--sessions: more than the server's max_sessions_amount")?;
-        opened.push(Session { owner: reader.clone(), path });
-    }
+    let sessions = open(&mut client, &reader, config.sessions as usize).await?;
     let send_path = if config.client_ids { v2::send_path(&chat_id) } else { v1::SEND.to_owned() };
-    Ok(Pair { sender, send_path, chat_id, sessions: opened })
+    Ok(Pair { sender, send_path, chat_id, sessions })
 }
 
-/// As many people as it takes, each with as many sessions as the server allows.
-async fn open_idle(mut client: Client, run: &str, count: usize) -> Result<Vec<Session>> {
+async fn open_idle(mut client: Client, name: String, count: usize) -> Result<Vec<Session>> {
+    let owner = v1::register(&mut client, name).await?;
+    open(&mut client, &owner, count).await
+}
+
+async fn open(client: &mut Client, owner: &User, count: usize) -> Result<Vec<Session>> {
     let mut opened = Vec::new();
-    for number in 0.. {
-        if opened.len() == count {
-            break;
-        }
-        let before = opened.len();
-        let owner = v1::register(&mut client, format!("{run}-{number}i")).await?;
-        while opened.len() < count
-            && let Some(path) = v1::start(&mut client, &owner).await?
-        {
-            opened.push(Session { owner: owner.clone(), path });
-        }
-        if opened.len() == before {
-            bail!("the server lets nobody open a session");
-        }
+    while opened.len() < count {
+        let path = v1::start(client, owner).await?;
+        let path = path.with_context(|| format!("{count} sessions: more than the server's max_sessions_amount"))?;
+        opened.push(Session { owner: owner.clone(), path });
     }
     Ok(opened)
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
-use hyper::header::{ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use hyper::header::{ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 
 use crate::client::{Address, Client};
 use crate::inbox::Batch;
@@ -11,22 +11,20 @@ use crate::inbox::Batch;
 pub struct LongPoll {
     client: Client,
     path: String,
-    since: HeaderMap,
+    since: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl LongPoll {
     pub async fn connected_to(address: &Rc<Address>, path: String) -> Result<Self> {
-        Ok(Self { client: Client::connected_to(address).await?, path, since: HeaderMap::new() })
+        Ok(Self { client: Client::connected_to(address).await?, path, since: Vec::new() })
     }
 
     pub async fn next(&mut self) -> Result<Batch> {
-        let answer = self.client.get(&self.path, &self.since).await?;
+        let answer = self.client.poll(&self.path, self.since.clone()).await?;
         match answer.status {
             200 => {
-                for (theirs, ours) in [(LAST_MODIFIED, IF_MODIFIED_SINCE), (ETAG, IF_NONE_MATCH)] {
-                    let place = answer.headers.get(theirs).cloned().unwrap_or(HeaderValue::from_static(""));
-                    self.since.insert(ours, place);
-                }
+                let place = |name| answer.headers.get(name).cloned().unwrap_or(HeaderValue::from_static(""));
+                self.since = vec![(IF_MODIFIED_SINCE, place(LAST_MODIFIED)), (IF_NONE_MATCH, place(ETAG))];
                 Ok(Batch { resync_required: false, texts: vec![String::from_utf8_lossy(&answer.body).into_owned()] })
             }
             // Nothing came within nchan's own time.
