@@ -21,6 +21,7 @@ HERE: Final = Path(__file__).parent
 BUILT: Final = HERE.parent.parent / "target" / "peers"
 NCHAN_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 READY_WITHIN_SEC: Final = 20.0
+STOPPED_WITHIN_SEC: Final = 5.0
 
 
 class Started(NamedTuple):
@@ -44,11 +45,17 @@ def peers() -> list[Peer]:
     nchan = nginx or (None if NCHAN_MODULE.exists() else "nchan (Debian: libnginx-mod-nchan)")
     go = None if shutil.which("go") else "Go"
     node = None if shutil.which("npm") else "Node.js with npm"
-    stateless = "no history, no rate limit, no membership, nothing kept for who is away"
+    stateless = "no history, no rate limit, no membership, nothing kept for who is away; read over WebSocket"
     return [
         Peer("pychat, volatile", "no history", None, lambda: _pychat(durable=False), {}),
         Peer("pychat, durable", "", None, lambda: _pychat(durable=True), {}),
-        Peer("nchan", "no tokens, no validation, no history, no rate limit", nchan, _nginx, {"peer": "nchan"}),
+        Peer(
+            "nchan",
+            "no tokens, no validation, history only of the last minute, no rate limit; long-polls of one message each",
+            nchan,
+            _nginx,
+            {"peer": "nchan"},
+        ),
         Peer("centrifuge (Go library)", stateless, go, _centrifuge, {"peer": "centrifuge"}),
         Peer("socket.io (Node.js)", stateless, node, _socketio, {"peer": "socketio"}),
         Peer("Granian, bare handler", "does nothing: answers", None, _granian, {"peer": "bare"}, delivers=False),
@@ -59,9 +66,8 @@ def peers() -> list[Peer]:
 @contextmanager
 def _pychat(*, durable: bool) -> Iterator[Started]:
     settings: dict[str, dict[str, object]] = {
-        # One user stands for many here: let it send, and be read, as many could.
+        # One sender stands for many here: let it send as many could.
         "SEND_LIMITER_CONFIG": {"is_enabled": True, "token_refill_amount": 1_000_000, "max_rps_per_user": 1_000_000},
-        "SESSIONS_CONFIG": {"max_sessions_amount": 10_000},
         "HISTORY_CONFIG": {"is_enabled": durable},
     }
     with _folder() as folder:
@@ -152,4 +158,9 @@ def _process(command: list[str], address: str, **environment: str) -> Iterator[S
         yield Started(f"http://{address}", psutil.Process(process.pid), key)
     finally:
         process.terminate()
-        process.wait(READY_WITHIN_SEC)
+        try:
+            process.wait(STOPPED_WITHIN_SEC)
+        except subprocess.TimeoutExpired:
+            # Nothing is left to be tidied up, and open connections may keep one from stopping.
+            process.kill()
+            process.wait()
