@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from threading import Event, Thread
 from typing import Final, NamedTuple
 
@@ -44,12 +45,12 @@ class Sampler:
                 cpu = _cpu_by_pid(process)
                 # A child that is gone, or new, counts from or until the sample that knows it.
                 used = sum(max(0.0, sec - before[name].get(pid, 0.0)) for pid, sec in cpu.items())
-                self.samples[name].append(Sample(now - start, used / (now - at), resident_bytes(process)))
+                self.samples[name].append(Sample(now - start, used / (now - at), tree_memory_bytes(process)))
                 before[name] = cpu
             at = now
 
 
-def cpu_sec(process: psutil.Process) -> float:
+def tree_cpu_sec(process: psutil.Process) -> float:
     """CPU time that the process and its children have used so far."""
     return sum(_cpu_by_pid(process).values())
 
@@ -72,14 +73,13 @@ def _cpu_by_pid(process: psutil.Process) -> dict[int, float]:
     return seconds
 
 
-def resident_bytes(process: psutil.Process) -> int:
+def tree_memory_bytes(process: psutil.Process) -> int:
     """Without what Postgres's processes share counted once for each: their proportional share, where it may be read."""
     total = 0
     for one in _tree(process):
-        try:
-            total += one.memory_full_info().pss
-        except psutil.NoSuchProcess:
-            continue
-        except psutil.AccessDenied:
-            total += one.memory_info().rss
+        with suppress(psutil.NoSuchProcess):
+            try:
+                total += one.memory_full_info().pss
+            except psutil.AccessDenied:
+                total += one.memory_info().rss
     return total

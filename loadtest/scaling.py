@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ import psutil
 from benches.process import pinned
 from loadtest.charts import draw_scaling
 from loadtest.crowd import bring_online
-from loadtest.driver_process import drive
+from loadtest.driver_process import Unsound, drive
+from loadtest.sampler import tree_cpu_sec
 from tests.support.postgres import Postgres, execute
 from tests.support.server import SIGNING_KEY, Options, Server, running
 
@@ -27,6 +29,7 @@ RATES: Final = (1_000, 2_000, 5_000, 10_000, 20_000, 40_000)
 THREADS: Final = (1, 2)
 RATE: Final = 5_000  # where it is not the rate that varies
 DELIVERIES_PER_SEC: Final = 20_000  # at most, where a send goes to many sessions
+SENDS_AT_LEAST: Final = 40  # of a point, however few a second
 PAIRS: Final = 40
 
 Settings = dict[str, dict[str, object]]
@@ -64,7 +67,7 @@ def main(seconds: int, durable: bool, out: Path) -> None:
     """Measures the CPU time of a send (the server's processes, without Postgres) along five lines.
 
     The server has one core and the load another, but where two threads are measured, which share both with the load.
-    Writes scaling.json and scaling.png.
+    Writes scaling.json and scaling.png, or scaling-durable.
     """
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
@@ -75,9 +78,10 @@ def main(seconds: int, durable: bool, out: Path) -> None:
         folder.chmod(0o755)  # as root the embedded Postgres runs under another account
         series = _measure(folder, settings, cores, seconds)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "scaling.json").write_text(json.dumps([_as_dict(one) for one in series], indent=2) + "\n")
-    draw_scaling(out / "scaling.png", series, durable=durable)
-    click.echo(f"picture: {out / 'scaling.png'}")
+    picture = out / ("scaling-durable.png" if durable else "scaling.png")
+    picture.with_suffix(".json").write_text(json.dumps([_as_dict(one) for one in series], indent=2) + "\n")
+    draw_scaling(picture, series, durable=durable)
+    click.echo(f"picture: {picture}")
 
 
 def _measure(folder: Path, settings: Settings, cores: list[int], seconds: int) -> list[Series]:
@@ -88,28 +92,24 @@ def _measure(folder: Path, settings: Settings, cores: list[int], seconds: int) -
     execute(url, "ALTER SYSTEM RESET fsync")
     execute(url, "SELECT pg_reload_conf()")
     try:
-        with _server(folder / "one", url, settings, {cores[0]}) as server:
-            rates = [_point(server, rate, core=cores[1], rate=rate, duration=seconds) for rate in RATES]
+        # A server for each line, since those who were online stay so.
+        with _server(folder / "online", url, settings, {cores[0]}) as server:
+            online: list[Point] = []
+            crowd = 0
+            for users in ONLINE:
+                # The readers of this point and of those before are online as well.
+                wanted = users - PAIRS * (len(online) + 1)
+                bring_online(url, server.url, SIGNING_KEY, wanted - crowd)
+                crowd = wanted
+                online.append(_point(server, users, core=cores[1], rate=RATE, duration=seconds))
+        with _server(folder / "fan-out", url, settings, {cores[0]}) as server:
+            fans = [_fan_out(server, sessions, core=cores[1], seconds=seconds) for sessions in SESSIONS]
+        with _server(folder / "texts", url, settings, {cores[0]}) as server:
             texts = [
                 _point(server, size, core=cores[1], rate=RATE, text_bytes=size, duration=seconds) for size in TEXT_BYTES
             ]
-            fans = [
-                _point(
-                    server,
-                    sessions,
-                    core=cores[1],
-                    rate=min(RATE, DELIVERIES_PER_SEC / sessions),
-                    senders=1,
-                    sessions=sessions,
-                    duration=seconds,
-                )
-                for sessions in SESSIONS
-            ]
-            online, crowd = [], 0
-            for users in ONLINE:
-                bring_online(url, server.url, SIGNING_KEY, users - crowd)
-                crowd = users
-                online.append(_point(server, users, core=cores[1], rate=RATE, duration=seconds))
+        with _server(folder / "rates", url, settings, {cores[0]}) as server:
+            rates = _rates(server, core=cores[1], seconds=seconds)
         threads = []
         for count in THREADS:
             with _server(folder / f"{count} threads", url, settings, set(cores[:count]), count) as server:
@@ -124,6 +124,33 @@ def _measure(folder: Path, settings: Settings, cores: list[int], seconds: int) -
         Series("rate", "sends/s", rates, [rates[-1].cpu_us_per_send] * len(rates)),
         Series("threads", "threads", threads, [threads[0].cpu_us_per_send] * len(threads)),
     ]
+
+
+def _fan_out(server: Server, sessions: int, *, core: int, seconds: int) -> Point:
+    """At a rate that makes as many deliveries as at the other points. Where that is few sends a second, what the
+    server takes with nothing to do would be much of each, so it is taken off and there are more seconds."""
+    rate = min(RATE, DELIVERIES_PER_SEC / sessions)
+    process = psutil.Process(server.pid)
+    before = tree_cpu_sec(process)
+    time.sleep(seconds)
+    idle_cores = (tree_cpu_sec(process) - before) / seconds
+    duration = max(seconds, SENDS_AT_LEAST / rate)
+    point = _point(server, sessions, core=core, rate=rate, senders=1, sessions=sessions, duration=duration)
+    return point._replace(cpu_us_per_send=point.cpu_us_per_send - idle_cores / point.sends_per_sec * 1e6)
+
+
+def _rates(server: Server, *, core: int, seconds: int) -> list[Point]:
+    """Each at the rate that was reached; the last is as fast as it goes."""
+    points = []
+    for rate in RATES:
+        try:
+            points.append(_point(server, rate, core=core, rate=rate, duration=seconds))
+        except Unsound as unsound:
+            click.echo(f"  {rate:,}/s: {unsound}")
+            break
+    points.append(_point(server, 0, core=core, saturate=True, duration=seconds))
+    # Higher ones may have been reached at a fixed rate, where there is less to send again.
+    return sorted((point._replace(at=point.sends_per_sec) for point in points), key=lambda point: point.at)
 
 
 def _linear(points: Sequence[Point]) -> list[float]:
@@ -146,11 +173,14 @@ def _server(folder: Path, url: str, settings: Settings, cores: set[int], threads
 
 
 def _point(server: Server, at: float, *, core: int | None = None, **options: Any) -> Point:
+    """One measurement.
+
+    Raises:
+        Unsound: what was asked for was not reached, or something was lost.
+    """
     options = {"senders": PAIRS, "connections": 64, **options}
     driven = drive(server.url, psutil.Process(server.pid), core=core, **options)
     report = driven.report
-    if report["lost"] or report["doubled"]:
-        raise click.ClickException(f"{report['lost']} messages were lost and {report['doubled']} doubled at {options}")
     point = Point(
         at,
         driven.cpu_us_per_send,
@@ -168,4 +198,5 @@ def _as_dict(series: Series) -> dict[str, object]:
     return {**series._asdict(), "points": [point._asdict() for point in series.points]}
 
 
-main()
+if __name__ == "__main__":
+    main()
