@@ -4,6 +4,8 @@ Writes the figures to results/latest.json and the ratios, without any absolute f
 """
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,6 +14,7 @@ from typing import Any
 
 from benches import criterion, edge_figures, history, overload, parked_polls, python_api, send_cost, sweep
 from benches.figures import Figure, ratios, show
+from loadtest.peers import peers
 
 STEPS: dict[str, Callable[[], list[Figure]]] = {
     "structures": criterion.measure,
@@ -28,15 +31,33 @@ RATIOS = Path(__file__).with_name("ratios.json")
 
 
 def main(names: list[str]) -> None:
+    if {"-h", "--help"} & set(names):
+        print(f"{__doc__}\nSteps: {', '.join(STEPS)}")
+        return
     if unknown := set(names) - STEPS.keys():
         sys.exit(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
-    for name in names or STEPS:
+    names = names or list(STEPS)
+    require(names)
+    for name in names:
         figures = STEPS[name]()
         show(name, figures)
         # At once: a later step may fail.
         put(FIGURES, name, [asdict(each) for each in figures])
         put(RATIOS, name, {title: round(ratio, 3) for title, ratio in ratios(figures).items()})
     print(f"\nwritten to {FIGURES} and {RATIOS}")
+
+
+def require(names: list[str]) -> None:
+    """Ends where a step would fail for want of something, before the first is begun."""
+    missing = []
+    if {"send_cost", "edge"} & set(names) and shutil.which("wrk") is None:
+        missing.append("wrk (Debian: wrk)")
+    if "edge" in names:
+        missing += [peer.missing for peer in peers() if peer.name == "nchan" and peer.missing]
+    if {"send_cost", "edge", "overload"} & set(names) and len(os.sched_getaffinity(0)) < 2:
+        missing.append("two cores: one for the server, one for the load")
+    if missing:
+        sys.exit(f"This needs {'; '.join(missing)}.")
 
 
 def put(file: Path, name: str, value: object) -> None:
