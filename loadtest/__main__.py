@@ -16,9 +16,9 @@ import click
 import psutil
 
 from loadtest.charts import draw_run
-from loadtest.history import read_history
+from loadtest.history import latest_requests, read_history, read_requests
 from loadtest.profile import Profile, ProfileError, load_profile, names
-from loadtest.report import Verdict, judge, write_report
+from loadtest.report import GENERATOR, SERVER, Verdict, judge, write_report
 from loadtest.sampler import Sampler
 from tests.support.server import Options, running
 
@@ -70,7 +70,9 @@ def _server(host: str | None) -> Iterator[tuple[str, int | None]]:
 
 def _run(name: str, profile: Profile, url: str, pid: int | None, out: Path) -> Verdict:
     rows_file = out / "rows.json"
-    rows_file.unlink(missing_ok=True)
+    history = out / "locust_stats_history.csv"
+    for of_the_run_before in (rows_file, history):
+        of_the_run_before.unlink(missing_ok=True)
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--host", url, "--headless", "--only-summary"]
     command += ["--csv", str(out / "locust"), "--csv-full-history", "--html", str(out / "locust.html")]
     command += ["--stop-timeout", str(STOP_TIMEOUT_SEC), "--loglevel", "WARNING"]
@@ -83,24 +85,23 @@ def _run(name: str, profile: Profile, url: str, pid: int | None, out: Path) -> V
     began = datetime.now().astimezone()
     with (out / "locust.log").open("wb") as log:
         locust = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        processes = {"load generator": psutil.Process(locust.pid)}
+        processes = {GENERATOR: psutil.Process(locust.pid)}
         if pid is not None:
-            processes = {"server with its Postgres": psutil.Process(pid), **processes}
+            processes = {SERVER: psutil.Process(pid), **processes}
         try:
             with Sampler(processes) as sampler:
-                _wait(locust, profile, out / "locust_stats_history.csv")
+                _wait(locust, profile, history)
         finally:
             locust.kill()
             locust.wait()
     if not rows_file.exists():
         raise click.ClickException(f"the load generator failed; see {out / 'locust.log'}")
     rows: list[dict[str, Any]] = json.loads(rows_file.read_text())
-    history = out / "locust_stats_history.csv"
     verdict = judge(profile, rows, sampler.samples)
     draw_run(
         out / "charts.png",
         f"pychat under the profile {name}",
-        read_history(history, "Aggregated"),
+        read_requests(history),
         read_history(history, "send"),
         read_history(history, "message"),
         sampler.samples,
@@ -116,9 +117,9 @@ def _wait(locust: "subprocess.Popen[bytes]", profile: Profile, history: Path) ->
         try:
             locust.wait(PROGRESS_EVERY_SEC)
         except subprocess.TimeoutExpired:
-            now = read_history(history, "Aggregated")[-1:] if history.exists() else []
+            now = latest_requests(history) if history.exists() else None
             state = (
-                f"{now[0].users} people, {now[0].per_second:.0f} requests/s, {now[0].failed_per_second:.0f} failed/s"
+                f"{now.users} people, {now.per_second:.0f} requests/s, {now.failed_per_second:.0f} failed/s"
                 if now
                 else "starting"
             )
@@ -127,4 +128,5 @@ def _wait(locust: "subprocess.Popen[bytes]", profile: Profile, history: Path) ->
             return
 
 
-main()
+if __name__ == "__main__":
+    main()

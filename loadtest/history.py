@@ -2,7 +2,11 @@
 
 import csv
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+METHODS: Final = frozenset({"GET", "POST"})
+"""The types of the rows that are HTTP requests."""
+TAIL_BYTES: Final = 32_768  # some seconds
 
 
 class Moment(NamedTuple):
@@ -18,13 +22,11 @@ class Moment(NamedTuple):
 
 
 def read_history(file: Path, name: str) -> list[Moment]:
-    """The rows of one name, in order; those of all requests together are named `Aggregated`."""
-    with file.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    start = float(rows[0]["Timestamp"]) if rows else 0.0
+    """The rows of one name, in order."""
+    rows = list(csv.DictReader(file.read_text().splitlines()))
     return [
         Moment(
-            float(row["Timestamp"]) - start,
+            float(row["Timestamp"]) - float(rows[0]["Timestamp"]),
             int(row["User Count"]),
             float(row["Requests/s"]),
             float(row["Failures/s"]),
@@ -35,6 +37,39 @@ def read_history(file: Path, name: str) -> list[Moment]:
         for row in rows
         if row["Name"] == name
     ]
+
+
+def read_requests(file: Path) -> list[Moment]:
+    """All HTTP requests together. Locust's own sum counts deliveries and checks as well, which are rows beside them."""
+    return _requests(file.read_text().splitlines())
+
+
+def latest_requests(file: Path) -> Moment | None:
+    """The newest of those, without reading all that was before."""
+    with file.open("rb") as lines:
+        head = lines.readline()
+        lines.seek(max(len(head) - 1, file.stat().st_size - TAIL_BYTES))
+        # The rest of a line, and the last one may be half written.
+        tail = lines.read().split(b"\n")[1:-1]
+    moments = _requests([line.decode() for line in (head.strip(), *tail)])
+    # Those of the last second may not all be there.
+    return moments[-2] if len(moments) > 1 else None
+
+
+def _requests(lines: list[str]) -> list[Moment]:
+    moments: dict[float, Moment] = {}
+    start = None
+    for row in csv.DictReader(lines):
+        at = float(row["Timestamp"])
+        start = at if start is None else start
+        before = moments.get(at) or Moment(at - start, int(row["User Count"]), 0.0, 0.0, None, None, None)
+        if row["Type"] in METHODS:
+            before = before._replace(
+                per_second=before.per_second + float(row["Requests/s"]),
+                failed_per_second=before.failed_per_second + float(row["Failures/s"]),
+            )
+        moments[at] = before
+    return list(moments.values())
 
 
 def _number(cell: str) -> float | None:

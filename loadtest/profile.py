@@ -28,6 +28,8 @@ class Thresholds(Struct, frozen=True, forbid_unknown_fields=True):
     send_p95_ms: Annotated[float, Meta(gt=0)]
     delivery_p95_ms: Annotated[float, Meta(gt=0)]
     failed_share: Annotated[float, Meta(ge=0, le=1)] = 0.0  # of all requests
+    # Of the server with its Postgres, from the second quarter of the time to the last one; only where it runs here.
+    memory_growth: Annotated[float, Meta(gt=0)] | None = None
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True):

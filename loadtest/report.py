@@ -2,16 +2,22 @@
 
 import html
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final, NamedTuple
 
+from loadtest.history import METHODS
 from loadtest.profile import Profile
 from loadtest.sampler import Sample
 
+# Whose samples they are; the charts have these names too.
+SERVER: Final = "server with its Postgres"
+GENERATOR: Final = "load generator"
 # A Python process on one core answers late from here on: what is then measured is the generator.
 GENERATOR_BUSY_CORES: Final = 0.9
 GENERATOR_BUSY_SHARE: Final = 0.1  # of the samples
@@ -43,7 +49,7 @@ def judge(profile: Profile, rows: Sequence[Mapping[str, Any]], samples: Mapping[
     """Holds the rows that Locust counted against the profile's thresholds."""
     by_name = {(row["kind"], row["name"]): row for row in rows}
     thresholds = profile.thresholds
-    requests = [row for row in rows if row["kind"] in {"GET", "POST"}]
+    requests = [row for row in rows if row["kind"] in METHODS]
     failed_share = sum(row["failed"] for row in requests) / max(1, sum(row["count"] for row in requests))
     checks = [
         Check(
@@ -61,14 +67,26 @@ def judge(profile: Profile, rows: Sequence[Mapping[str, Any]], samples: Mapping[
         # Where nothing was measured nothing holds.
         measured = f"{row['p95_ms']:.0f} ms" if row else "none"
         checks.append(Check(what, measured, f"{allowed:g} ms", row is not None and row["p95_ms"] <= allowed))
+    if thresholds.memory_growth is not None and SERVER in samples:
+        growth = _memory_growth(samples[SERVER])
+        allowed = thresholds.memory_growth
+        checks.append(Check("memory, growth", f"{growth:.0%}", f"{allowed:.0%}", growth <= allowed))
     for what in ("lost", "doubled"):
         count = by_name.get(("CHECK", what), {"count": 0})["count"]
         checks.append(Check(f"messages {what}", str(count), "0", count == 0))
     return Verdict(checks, _notes(samples))
 
 
+def _memory_growth(samples: Sequence[Sample]) -> float:
+    quarter = len(samples) // 4
+    if quarter == 0:
+        return math.inf
+    begin, end = (fmean(one.memory_bytes for one in some) for some in (samples[quarter:][:quarter], samples[-quarter:]))
+    return end / begin - 1
+
+
 def _notes(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
-    generator = samples["load generator"]
+    generator = samples[GENERATOR]
     busy = sum(sample.cores >= GENERATOR_BUSY_CORES for sample in generator)
     if busy > GENERATOR_BUSY_SHARE * len(generator):
         when = f"in {busy} of {len(generator)} seconds"

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from loadtest.profile import Profile, Stage, Thresholds
-from loadtest.report import judge
+from loadtest.report import GENERATOR, SERVER, judge
 from loadtest.sampler import Sample
 
 PROFILE = Profile("a test", [Stage(1, 1, 1)], Thresholds(send_p95_ms=10, delivery_p95_ms=20))
-IDLE = {"load generator": [Sample(float(second), 0.2, 1) for second in range(10)]}
+IDLE = {GENERATOR: [Sample(float(second), 0.2, 1) for second in range(10)]}
 
 
 def row(kind: str, name: str, *, count: int = 100, failed: int = 0, p95_ms: float = 5) -> dict[str, Any]:
@@ -43,6 +43,17 @@ def test_does_not_hold_where_one_thing_is_wrong(rows: list[dict[str, Any]]) -> N
 
 def test_says_when_the_generator_was_the_limit() -> None:
     assert judge(PROFILE, GOOD, IDLE).notes == []
-    busy = {"load generator": [Sample(float(second), 0.97 if second < 5 else 0.2, 1) for second in range(10)]}
+    busy = {GENERATOR: [Sample(float(second), 0.97 if second < 5 else 0.2, 1) for second in range(10)]}
     (note,) = judge(PROFILE, GOOD, busy).notes
     assert "5 of 10 seconds" in note
+
+
+@pytest.mark.parametrize(("last", "holds"), [(140, True), (160, False)])
+def test_memory_that_keeps_growing_does_not_hold(last: int, holds: bool) -> None:
+    profile = Profile("a test", [Stage(1, 1, 1)], Thresholds(send_p95_ms=10, delivery_p95_ms=20, memory_growth=0.5))
+    # Half as much at the start, which says nothing.
+    memory = [
+        Sample(float(second), 0.2, bytes_) for second, bytes_ in enumerate([50, 50, 100, 100, 120, 120, last, last])
+    ]
+    assert judge(profile, GOOD, {**IDLE, SERVER: memory}).holds is holds
+    assert judge(profile, GOOD, IDLE).holds
