@@ -20,6 +20,7 @@ from tests.support.server import Options, running
 HERE: Final = Path(__file__).parent
 BUILT: Final = HERE.parent.parent / "target" / "peers"
 NCHAN_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+GRANIAN: Final = "Granian, bare handler"
 READY_WITHIN_SEC: Final = 20.0
 STOPPED_WITHIN_SEC: Final = 5.0
 
@@ -58,7 +59,7 @@ def peers() -> list[Peer]:
         ),
         Peer("centrifuge (Go library)", stateless, go, _centrifuge, {"peer": "centrifuge"}),
         Peer("socket.io (Node.js)", stateless, node, _socketio, {"peer": "socketio"}),
-        Peer("Granian, bare handler", "does nothing: answers", None, _granian, {"peer": "bare"}, delivers=False),
+        Peer(GRANIAN, "does nothing: answers", None, _granian, {"peer": "bare"}, delivers=False),
         Peer("nginx, bare return", "does nothing: answers", nginx, _nginx, {"peer": "bare"}, delivers=False),
     ]
 

@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use hyper::header::HeaderValue;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::setup::{Pair, Scene, Session};
@@ -48,9 +49,11 @@ impl Peer {
     pub fn scene(self, config: &Config) -> Result<Scene> {
         let key = std::env::var(KEY).with_context(|| format!("--peer needs {KEY}"))?;
         let key = EncodingKey::from_secret(key.as_bytes());
+        // Names of this run alone: what others left in a channel is none of its own.
+        let run = Uuid::new_v4().simple();
         let mut pairs = Vec::new();
         for number in 0..config.senders {
-            let (sender, reader) = (user(format!("s{number}"), &key)?, user(format!("r{number}"), &key)?);
+            let (sender, reader) = (user(format!("s{number}-{run}"), &key)?, user(format!("r{number}-{run}"), &key)?);
             let chat_id = channel(&reader);
             let send_path = match self {
                 Self::Nchan => format!("/publish?channel={chat_id}"),
@@ -62,7 +65,7 @@ impl Peer {
         }
         let mut idle = Vec::new();
         for number in 0..config.idle_polls {
-            idle.extend(self.session(user(format!("i{number}"), &key)?));
+            idle.extend(self.session(user(format!("i{number}-{run}"), &key)?));
         }
         Ok(Scene { pairs, idle })
     }
