@@ -3,22 +3,21 @@ whatever the machine. The server has one core and the load the other, but where 
 """
 
 import asyncio
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psutil
 
 from benches import straight
 from benches.figures import PER_SECOND, Figure
-from benches.process import cpu_sec, pinned
+from benches.process import cpu_sec, pinned, two_cores
 from benches.send_cost import CONNECTIONS, DYNAMIC_CONFIG, PAIRS, Pair, load, wrk
 from loadtest.crowd import bring_online
 from loadtest.driver_process import drive
 from loadtest.peers import peers
 from loadtest.sampler import tree_cpu_sec
+from tests.support.folder import servers_folder
 from tests.support.postgres import Postgres
 from tests.support.server import SIGNING_KEY, Options, Server, running
 
@@ -38,7 +37,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 
 
 def measure() -> list[Figure]:
-    cores = sorted(os.sched_getaffinity(0))
+    cores = two_cores()
     figures = []
     one, other, both = {cores[0]}, {cores[1]}, set(cores[:2])
     with edge(one, threads=1) as server, pinned(other):
@@ -59,9 +58,7 @@ def measure() -> list[Figure]:
 @contextmanager
 def edge(cores: set[int], threads: int) -> Iterator[Server]:
     """A server on these cores, its database included."""
-    with TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+    with servers_folder() as folder, ExitStack() as stack:
         with pinned(cores):
             postgres = Postgres(folder / "postgres")
             stack.callback(postgres.close)

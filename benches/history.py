@@ -11,12 +11,11 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from benches.figures import Figure
 from tests.support.client import Person
+from tests.support.folder import servers_folder
 from tests.support.postgres import Postgres, execute
 from tests.support.server import Options, Server, running
 
@@ -38,9 +37,7 @@ TEXT = "A message of about a hundred characters is what people write to each oth
 
 def measure() -> list[Figure]:
     random.seed(1)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+    with servers_folder() as folder:
         postgres = Postgres(folder / "postgres")
         postgres.start()
         try:

@@ -5,7 +5,6 @@ The server has one core and shares it with a process that never waits, the load 
 both, as has the load.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import psutil
 
 from benches.edge_figures import edge
 from benches.figures import PER_SECOND, Figure
-from benches.process import pinned, resident_bytes
+from benches.process import pinned, resident_bytes, two_cores
 from loadtest.driver_process import drive
 from tests.support.server import Server
 
@@ -29,7 +28,7 @@ LOGINS = 500
 
 
 def measure() -> list[Figure]:
-    cores = sorted(os.sched_getaffinity(0))
+    cores = two_cores()
     one, other, both = {cores[0]}, {cores[1]}, set(cores[:2])
     with edge(one, threads=1) as server, hog(one), pinned(other):
         figures = [*overloaded_sends(server), *overloaded_profiles(server)]

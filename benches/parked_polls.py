@@ -2,12 +2,11 @@
 
 import resource
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from benches.figures import Figure
 from benches.process import cpu_sec, resident_bytes
 from tests.support.door import EDGE, LITESTAR, Door
+from tests.support.folder import servers_folder
 from tests.support.server import Options, Server, running
 from tests.support.wait import wait_until
 
@@ -37,9 +36,7 @@ def held(door: Door) -> tuple[float, float]:
     needed = POLLS + 200
     if soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+    with servers_folder() as folder:
         environment = {
             **door.environment,
             "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),

@@ -1,6 +1,7 @@
 """What the kernel knows about a process, and where it may run."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,14 @@ def resident_bytes(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"process {pid} has no VmRSS")
+
+
+def two_cores() -> list[int]:
+    """One for what is measured and one for its load; ends the program where there are no two."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit("This needs two cores: one for the server, one for the load.")
+    return cores[:2]
 
 
 @contextmanager

@@ -6,17 +6,16 @@ message is counted: as many must have arrived as wrk saw accepted.
 """
 
 import json
-import os
 import statistics
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from benches.figures import PER_SECOND, Figure
-from benches.process import cpu_sec, pinned
+from benches.process import cpu_sec, pinned, two_cores
 from tests.support.client import Person, Session
 from tests.support.door import EDGE, LITESTAR, Door
+from tests.support.folder import servers_folder
 from tests.support.server import Options, Server, running
 
 SCRIPT = Path(__file__).with_name("send.lua")
@@ -74,10 +73,8 @@ def measure() -> list[Figure]:
 
 def through(door: Door) -> dict[str, float]:
     """The figures through one door, each the median of the rounds."""
-    cores = sorted(os.sched_getaffinity(0))
-    with TemporaryDirectory() as name, pinned({cores[0]}):
-        folder = Path(name)
-        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+    cores = two_cores()
+    with servers_folder() as folder, pinned({cores[0]}):
         environment = {**door.environment, "PYCHAT_DATABASE__DATA_DIR": str(folder / "data")}
         options = Options(folder, environment, DYNAMIC_CONFIG)
         with running(options) as server:

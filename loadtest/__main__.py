@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -20,6 +19,7 @@ from loadtest.history import latest_requests, read_history, read_requests
 from loadtest.profile import Profile, ProfileError, load_profile, names
 from loadtest.report import GENERATOR, SERVER, Verdict, judge, write_report
 from loadtest.sampler import Sampler
+from tests.support.folder import servers_folder
 from tests.support.server import Options, running
 
 RESULTS = Path(__file__).with_name("results")
@@ -60,9 +60,7 @@ def _server(host: str | None) -> Iterator[tuple[str, int | None]]:
     if host:
         yield host, None
         return
-    with TemporaryDirectory(prefix="pychat-load-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+    with servers_folder() as folder:
         options = Options(folder, {"PYCHAT_DATABASE__DATA_DIR": str(folder / "data")}, {})
         with running(options) as server:
             yield server.url, server.pid

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from benches.process import pinned
+from benches.process import pinned, two_cores
 from loadtest.charts import draw_comparison
 from loadtest.driver_process import Driven, Unsound, drive
 from loadtest.peers import Peer, peers
@@ -45,9 +45,7 @@ def main(seconds: int, only: tuple[str, ...], out: Path) -> None:
     Prints a table, and writes compare.json and compare.png. Peers that cannot run here are named and left out; a
     figure is left out, with the reason, where messages were lost or the rate was not reached.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit("This needs two cores: one for the server, one for the load.")
+    cores = two_cores()
     chosen = _chosen(only)
     out.mkdir(parents=True, exist_ok=True)
     lacks = {peer.name: peer.lacks for peer in chosen}

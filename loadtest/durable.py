@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 import asyncpg
@@ -26,6 +25,7 @@ from loadtest.driver_process import Driven, Unsound, drive
 from loadtest.sampler import tree_memory_bytes
 from pychat.database.embedded import running_url
 from tests.support.client import PASSWORD, Person
+from tests.support.folder import servers_folder
 from tests.support.metrics import Scrape
 from tests.support.postgres import complete
 from tests.support.server import Options, Server, running
@@ -85,9 +85,7 @@ def main(seconds: int, only: tuple[str, ...]) -> None:
 
 @contextmanager
 def _server(*, durable: bool) -> Iterator[Server]:
-    with TemporaryDirectory(prefix="pychat-durable-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+    with servers_folder() as folder:
         environment = {
             "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),
             "PYCHAT_HTTP__MAX_CONNECTIONS_PER_ADDRESS": "20000",

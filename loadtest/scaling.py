@@ -1,23 +1,21 @@
 """`make scaling`: what a send costs as there are more people, more sessions, longer texts, more sends, more threads."""
 
 import json
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import click
 import psutil
 
-from benches.process import pinned
+from benches.process import pinned, two_cores
 from loadtest.charts import draw_scaling
 from loadtest.crowd import bring_online
 from loadtest.driver_process import Unsound, drive
 from loadtest.sampler import tree_cpu_sec
+from tests.support.folder import servers_folder
 from tests.support.postgres import Postgres, execute
 from tests.support.server import SIGNING_KEY, Options, Server, running
 
@@ -69,13 +67,9 @@ def main(seconds: int, durable: bool, out: Path) -> None:
     The server has one core and the load another, but where two threads are measured, which share both with the load.
     Writes scaling.json and scaling.png, or scaling-durable.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit("This needs two cores: one for the server, one for the load.")
+    cores = two_cores()
     settings: Settings = {**SETTINGS, "HISTORY_CONFIG": {"is_enabled": durable}}
-    with TemporaryDirectory(prefix="pychat-scaling-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root the embedded Postgres runs under another account
+    with servers_folder() as folder:
         series = _measure(folder, settings, cores, seconds)
     out.mkdir(parents=True, exist_ok=True)
     picture = out / ("scaling-durable.png" if durable else "scaling.png")

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import psutil
 
+from tests.support.folder import servers_folder
 from tests.support.server import Options, running
 
 HERE: Final = Path(__file__).parent
@@ -71,7 +71,7 @@ def _pychat(*, durable: bool) -> Iterator[Started]:
         "SEND_LIMITER_CONFIG": {"is_enabled": True, "token_refill_amount": 1_000_000, "max_rps_per_user": 1_000_000},
         "HISTORY_CONFIG": {"is_enabled": durable},
     }
-    with _folder() as folder:
+    with servers_folder() as folder:
         environment = {
             "PYCHAT_DATABASE__DATA_DIR": str(folder / "data"),
             "PYCHAT_HTTP__MAX_CONNECTIONS_PER_ADDRESS": "20000",
@@ -82,7 +82,7 @@ def _pychat(*, durable: bool) -> Iterator[Started]:
 
 @contextmanager
 def _nginx() -> Iterator[Started]:
-    with _folder() as folder:
+    with servers_folder() as folder:
         address = _free_address()
         config = (HERE / "nginx.conf").read_text()
         for word, value in {"PREFIX": folder, "LISTEN": address, "MODULE": NCHAN_MODULE}.items():
@@ -125,14 +125,6 @@ def _granian() -> Iterator[Started]:
     command = [sys.executable, "-m", "granian", "--interface", "rsgi", "--host", host, "--port", port, "--no-ws"]
     with _process([*command, "--log-level", "error", "loadtest.peers.granian_bare:app"], address) as started:
         yield started
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="pychat-compare-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root some of them serve under another account
-        yield folder
 
 
 def _free_address() -> str:
