@@ -80,6 +80,8 @@ def drive(
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
+        process.stderr.close()
     if not output:
         raise RuntimeError(f"the driver failed: {''.join(said).strip()}")
     report = json.loads(output)
