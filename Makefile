@@ -26,7 +26,7 @@ LIBPYTHON = LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(syscon
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## start the server on http://127.0.0.1:8080 (Ctrl+C stops it)
@@ -124,7 +124,7 @@ flamegraph: build driver ## where the server's CPU time goes under load, Python 
 	@$(BIN)/python -m loadtest.flamegraph
 
 .PHONY: bench
-bench: build driver ## every measurement, beside what one would use instead (needs wrk); see benches/README.md
+bench: build driver ## every measurement, beside what one would use instead (needs wrk and nchan); see benches/README.md
 	$(BIN)/python -m benches
 
 .PHONY: bench-check
