@@ -28,7 +28,8 @@ impl Gauge {
     }
 
     pub fn down(&self, amount: usize) {
-        self.0.fetch_sub(amount as u64, Ordering::Relaxed);
+        let before = self.0.fetch_sub(amount as u64, Ordering::Relaxed);
+        debug_assert!(before >= amount as u64, "it is counted up before it can be counted down");
     }
 
     pub fn get(&self) -> u64 {
