@@ -187,8 +187,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> ShardedMap<K, V, S> {
 
     /// Gives back the memory of a shard that once was large and is nearly empty now.
     ///
-    /// Under the write lock the few entries move, no more; the tables are made and freed before and after. It is a sixth at
-    /// most of what the shard's last growth took in the same way, under the same lock.
+    /// Under the write lock the few entries move, no more; the tables are made and freed before and after. That is less than
+    /// a third of what the shard's last growth moved under the same lock.
     ///
     /// # Panics
     /// There is no such shard.
