@@ -50,13 +50,13 @@ SETTINGS: Final[dict[str, dict[str, object]]] = {
 
 @click.command()
 @click.option("--seconds", default=10, show_default=True, type=click.IntRange(3, 3_600), help="Of each measurement.")
-@click.option("--only", multiple=True, help="Part of a measurement's name; may be given several times. Default: all.")
+@click.option("--only", multiple=True, help="How a measurement's name begins; may be given several times.")
 def main(seconds: int, only: tuple[str, ...]) -> None:
     """Prints sends a second, latencies in milliseconds, microseconds of CPU a send and memory once it was warm and at
     the end, both Postgres included, or what was lost, doubled, refused or not reached; progress to standard error."""
 
     def wanted(name: str) -> bool:
-        return not only or any(part in name for part in only)
+        return not only or any(name.startswith(begin) for begin in only)
 
     def measure(name: str, server: Server, meanwhile: Callable[[], None] | None = None, **options: Any) -> None:
         if wanted(name):
