@@ -51,6 +51,8 @@ SERVER_OPTIONS = {
     "max_connections": "50",
     "shared_buffers": "64MB",
     "max_wal_size": "2GB",  # after each checkpoint a touched page goes to the log whole: make them rare
+    "wal_init_zero": "off",  # a commit that needs a new file of the log would wait some 20 ms until it is full of zeros
+    "min_wal_size": "512MB",  # so many of its files are used again rather than made anew
     "log_checkpoints": "off",
     "log_min_messages": "log",  # a statement's error is its sender's concern; nothing here rotates this log
 }
