@@ -16,7 +16,7 @@ from loadtest.peers import Peer, Started
 
 def driven(per_sec: float, driver_cpu: float = 0.5, memory: int = 0) -> Driven:
     report = {"sends": {"per_sec": per_sec}, "driver_cpu": driver_cpu, "delivery_ms": {"p50": 0.1, "p99": 0.5}}
-    return Driven(report, 10.0, memory, 0)
+    return Driven(report, 10.0, memory, 0, 0.0)
 
 
 @contextmanager
