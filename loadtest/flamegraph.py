@@ -1,7 +1,8 @@
 """`make flamegraph`: where the server's CPU time goes under load, Python and Rust in one picture.
 
-py-spy sees the threads that run Python, native frames included; perf sees the others (the edge's). Both sample
-equally often, so that their stacks add up. inferno folds and draws them.
+py-spy sees the threads that run Python, native frames included; perf sees the others (the edge's). perf samples what
+is on a core; py-spy also what waits for one, so its samples are weighed by the CPU time that those threads had.
+inferno folds and draws both.
 """
 
 import re
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import click
+import psutil
 
 from loadtest.driver_process import driving
 from tests.support.server import Options, Server, running
@@ -22,7 +24,15 @@ ROOT: Final = Path(__file__).parent.parent
 INFERNO: Final = ROOT / "target" / "tools" / "bin"
 SAMPLES_PER_SEC: Final = 199  # not a divisor of what timers do
 STACK_BYTES: Final = 16_384  # of each sample perf copies this much to unwind it by
-WIDEST: Final = 15
+WIDEST: Final = 20
+# What a thread that has nothing to do is in; py-spy takes some of them for busy.
+WAITS: Final = re.compile(r"_queue_SimpleQueue_get_impl|;(epoll_pwait|syscall) \([^;]*$")
+# Frames that say what is being done; around them are the loops of tokio, hyper, asyncio and the interpreter.
+TELLING: Final = re.compile(
+    r"pychat_core::(api|hub|edge::router)|\(pychat/|__x64_sys_|hyper::proto::h1::(role|conn|io)|jsonwebtoken|hmac|sha2|"
+    r"serde_json|\(asyncpg/"
+)
+NANOS: Final = 1_000_000_000
 
 
 @click.command()
@@ -41,9 +51,9 @@ def main(seconds: int, rate: int, out: Path) -> None:
             click.echo(f"recording {seconds} s at {rate:,} sends a second")
             folded = _record(server, seconds, folder)
     out.parent.mkdir(parents=True, exist_ok=True)
-    title = f"pychat: CPU time at {rate:,} sends a second and 500 held polls"
+    title = f"pychat: CPU time at {rate:,} stored sends a second with 500 held polls"
     drawn = subprocess.run(
-        [INFERNO / "inferno-flamegraph", "--title", title, "--countname", "samples", "--hash"],
+        [INFERNO / "inferno-flamegraph", "--title", title, "--countname", "ns", "--hash"],
         input=folded.encode(),
         stdout=subprocess.PIPE,
         check=True,
@@ -70,6 +80,7 @@ def _record(server: Server, seconds: int, folder: Path) -> str:
     spying = [str(Path(sys.executable).with_name("py-spy")), "record", "--native", "--format", "raw"]
     spying += ["--rate", str(SAMPLES_PER_SEC), "--duration", str(seconds)]
     spying += ["--output", str(python_threads), "--pid", str(server.pid)]
+    before = _cpu_sec_but(server.pid, rust_threads)
     spy = subprocess.Popen(spying, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     perf = ["perf", "record", "--quiet", "--freq", str(SAMPLES_PER_SEC), "--call-graph", f"dwarf,{STACK_BYTES}"]
     perf += ["--tid", ",".join(map(str, rust_threads)), "--output", str(perf_data), "--", "sleep", str(seconds)]
@@ -77,6 +88,7 @@ def _record(server: Server, seconds: int, folder: Path) -> str:
     _, said = spy.communicate()
     if spy.returncode:
         sys.exit(f"py-spy failed: {said}")
+    python_sec = _cpu_sec_but(server.pid, rust_threads) - before
     script = subprocess.run(
         ["perf", "script", "--no-inline", "--input", perf_data],
         stdout=subprocess.PIPE,
@@ -86,8 +98,23 @@ def _record(server: Server, seconds: int, folder: Path) -> str:
     collapsed = subprocess.run(
         [INFERNO / "inferno-collapse-perf"], input=script.stdout, stdout=subprocess.PIPE, check=True
     )
-    python = "".join(f"Python threads;{line}\n" for line in python_threads.read_text().splitlines())
-    return python + collapsed.stdout.decode()
+    return _weighed(python_threads.read_text().splitlines(), python_sec) + collapsed.stdout.decode()
+
+
+def _cpu_sec_but(pid: int, threads: list[int]) -> float:
+    """CPU time that the process's other threads have had."""
+    return sum(
+        thread.user_time + thread.system_time for thread in psutil.Process(pid).threads() if thread.id not in threads
+    )
+
+
+def _weighed(stacks: list[str], seconds: float) -> str:
+    """Python's stacks, without those that wait, so that together they come to so much CPU time, in nanoseconds as
+    perf's do."""
+    counted = [(stack, int(count)) for stack, _, count in (line.rpartition(" ") for line in stacks)]
+    busy = [(stack, count) for stack, count in counted if not WAITS.search(stack)]
+    each = seconds * NANOS / max(1, sum(count for _, count in busy))
+    return "".join(f"Python threads;{stack} {count * each:.0f}\n" for stack, count in busy)
 
 
 def _threads_without_python(pid: int) -> list[int]:
@@ -97,14 +124,16 @@ def _threads_without_python(pid: int) -> list[int]:
 
 
 def _widest(folded: str) -> str:
-    """The frames that most samples have somewhere in their stack, each once a sample."""
+    """The telling frames in which most of the time was spent, callees included."""
     total, counts = 0, Counter[str]()
     for line in folded.splitlines():
         stack, _, count = line.rpartition(" ")
         total += int(count)
         counts.update({frame: int(count) for frame in {_plain(frame) for frame in stack.split(";")}})
-    lines = [f"{count / total:7.1%}  {frame}" for frame, count in counts.most_common(WIDEST)]
-    return "\n".join(["share of all samples, callees included:", *lines])
+    shares = [(count / total, frame) for frame, count in counts.most_common()]
+    threads = [f"{share:7.1%}  {frame}" for share, frame in shares if re.match(r"Python threads|edge-\d+$", frame)]
+    widest = [f"{share:7.1%}  {frame}" for share, frame in shares if TELLING.search(frame)][:WIDEST]
+    return "\n".join([f"share of {total / NANOS:.1f} s of CPU time, callees included:", *threads, "", *widest])
 
 
 def _plain(frame: str) -> str:
@@ -112,4 +141,5 @@ def _plain(frame: str) -> str:
     return re.sub(r"::h[0-9a-f]{16}$|:\d+\)?$", "", frame)
 
 
-main()
+if __name__ == "__main__":
+    main()
