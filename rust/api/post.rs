@@ -28,7 +28,14 @@ impl Api {
             Refusal::OverRate { retry_after: over.retry_after }
         })?;
         let text = text::check(text).map_err(|broken| Refusal::Fields(FieldErrors::from([("text".into(), broken)])))?;
-        if self.hub.is_refusing() { Err(Refusal::Stopping) } else { Ok(text) }
+        self.expect_not_stopping()?;
+        Ok(text)
+    }
+
+    /// To be asked again after a wait: what is delivered once the polls have ended, nobody reads. The journal, where
+    /// messages go that way, knows by itself.
+    pub(super) fn expect_not_stopping(&self) -> Result<(), Refusal> {
+        if self.hub.is_refusing() { Err(Refusal::Stopping) } else { Ok(()) }
     }
 
     /// Posts into a chat that the sender may post in.
@@ -52,6 +59,7 @@ impl Api {
                 .journal(Post { sender: sender.id, chat: number, to, text: text.into(), message, client_id })
                 .await;
         }
+        self.expect_not_stopping()?;
         let claim = client_id.map(|client_id| (sender.id, client_id));
         Ok(match self.hub.journal.pass(claim, Clock::machine()) {
             Ok(id) => Posted { id, is_new: true, delivery: self.hub.deliver(&message, members(&chat)) },

@@ -76,6 +76,7 @@ impl Api {
                 .await?
                 .delivery
         } else {
+            self.expect_not_stopping()?;
             let delivery = self.hub.deliver(&message, [recipient]);
             if delivery == Delivery::default() {
                 return Err(Refusal::RecipientOffline);

@@ -11,7 +11,7 @@ use super::refusal::FieldErrors;
 use super::token::TokenError;
 use super::*;
 use crate::hub::directory::{Chat, Loaded, Member, User};
-use crate::hub::settings::{LimiterSettings, Settings};
+use crate::hub::settings::{HistorySettings, LimiterSettings, Settings};
 use crate::hub::{Micros, UserId};
 
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -19,6 +19,17 @@ const SECOND: Micros = 1_000_000;
 
 /// ann (1), bob (2), cat (3); a chat of ann and bob, in which bob may not post.
 fn api() -> Arc<Api> {
+    let api = Arc::new(api_alone());
+    if tokio::runtime::Handle::try_current().is_ok() {
+        api.hub.journal.open(0);
+        tokio::spawn(store(Arc::clone(&api)));
+        tokio::spawn(load_private_chats(Arc::clone(&api)));
+    }
+    api
+}
+
+/// As `api`, with nobody behind it.
+fn api_alone() -> Api {
     let api = Api::new(Verifier::new(KEY).unwrap_or_else(|_| panic!("long enough")));
     api.hub.apply(Settings { polling_time: 0, ..Settings::default() });
     for (id, name) in [(1, "ann"), (2, "bob"), (3, "cat")] {
@@ -26,12 +37,6 @@ fn api() -> Arc<Api> {
     }
     let members = vec![Member { user: 1, may_post: true }, Member { user: 2, may_post: false }];
     api.hub.directory.put_chat(Chat::new("pc:1".into(), 1, members));
-    let api = Arc::new(api);
-    if tokio::runtime::Handle::try_current().is_ok() {
-        api.hub.journal.open(0);
-        tokio::spawn(store(Arc::clone(&api)));
-        tokio::spawn(load_private_chats(Arc::clone(&api)));
-    }
     api
 }
 
@@ -70,7 +75,11 @@ fn of(id: UserId) -> String {
 }
 
 fn to_chat(payload: &str) -> Vec<u8> {
-    json!({"message": {"chat_id": "pc:1", "payload": payload}}).to_string().into_bytes()
+    to_chat_of("pc:1", payload)
+}
+
+fn to_chat_of(id: &str, payload: &str) -> Vec<u8> {
+    json!({"message": {"chat_id": id, "payload": payload}}).to_string().into_bytes()
 }
 
 fn to_recipient(name: &str, payload: &str) -> Vec<u8> {
@@ -324,6 +333,22 @@ async fn a_stop_ends_parked_polls_and_refuses_what_is_new() {
     assert_eq!(polled(&api, 2, &bob).await["messages"], json!([]), "at once");
     assert_eq!(sent(&api, &to_chat("hi")).await.0, 503);
     assert_eq!(api.start(Some(&of(1))).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_send_that_waited_is_refused_once_a_stop_has_begun() {
+    let api = Arc::new(api_alone());
+    let history = HistorySettings { is_enabled: false, ..Settings::default().history };
+    api.hub.apply(Settings { history, ..Settings::default() });
+    let sending = tokio::spawn({
+        let api = Arc::clone(&api);
+        async move { sent(&api, &to_chat_of("pc:9", "hi")).await }
+    });
+    let batch = api.hub.directory.next_batch().await;
+    api.hub.refuse();
+    let chats = vec![Chat::new("pc:9".into(), 9, vec![Member { user: 1, may_post: true }])];
+    api.hub.directory.land(&batch, Loaded { chats, ..Loaded::default() }, api.clock.now());
+    assert_eq!(sending.await.unwrap(), (503, json!("The server is stopping"), Some(1)));
 }
 
 #[tokio::test]
