@@ -338,6 +338,9 @@ class Edge:
         `/service/ready` itself, with 503."""
     def drain(self) -> None:
         """Takes no new public connections and lets those that are open end with the request they are in."""
+    @property
+    def is_drained(self) -> bool:
+        """Whether that is done: no public connection is open, nor will be."""
     def close(self) -> None:
         """Ends every connection and waits for the threads. Releases the GIL."""
     def refusals(self) -> dict[str, int]:

@@ -2,16 +2,18 @@
 
 import asyncio
 import os
+import resource
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
@@ -25,9 +27,20 @@ from pychat.services import Services
 from pychat.settings import Settings, parse_listen
 from pychat.unread_bodies import taking_unread_bodies
 
+log = structlog.get_logger("pychat.listeners")
+
 LISTENING_WITHIN_SEC = 10.0
 DRAIN_SEC = 1.0
 """For answers under way, once the parked polls were told to end."""
+
+STOP_SEC = 3.0
+"""They have longer, as long as a stop has not taken this; with what may follow it stays under 5 s."""
+
+FILES_RESERVED = 400
+"""Open files for what is not a public connection: operators, the database, the server itself."""
+
+PASSED_ON = 500
+"""Public requests that the edge passes on at a time (`rust/edge/places.rs`); each takes both ends of a connection."""
 
 LOOK_EVERY_SEC = 0.01
 BEAT_EVERY_SEC = 1.0
@@ -94,7 +107,7 @@ async def _edge(services: Services, addresses: Addresses, upstream: Path) -> Asy
             monitor=addresses.monitor,
             upstream=str(upstream),
             threads=settings.edge.threads,
-            max_connections=settings.http.max_connections,
+            max_connections=_max_connections(settings),
             max_connections_per_address=settings.http.max_connections_per_address,
             trusted_proxies=settings.http.trusted_proxies,
             watchdog_sec=settings.edge.watchdog_sec,
@@ -106,14 +119,38 @@ async def _edge(services: Services, addresses: Addresses, upstream: Path) -> Asy
     try:
         yield
     finally:
-        # First, so that the answers which the stop brings say that their connections close.
-        edge.drain()
-        await _stop(services)
-        deadline = time.monotonic() + DRAIN_SEC
-        while edge.open_connections and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
-            await asyncio.sleep(LOOK_EVERY_SEC)
-        edge.close()
-        beating.cancel()
+        try:
+            began = time.monotonic()
+            # Before the polls end, so that their answers say that their connections close.
+            await _stop(services, edge.drain)
+            deadline = max(began + STOP_SEC, time.monotonic() + DRAIN_SEC)
+            while not edge.is_drained and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
+                await asyncio.sleep(LOOK_EVERY_SEC)
+        finally:
+            edge.close()
+            beating.cancel()
+
+
+def _max_connections(settings: Settings) -> int:
+    """As many as wanted, and as the open files that the process may have allow.
+
+    Raises:
+        ListenError: that is none.
+    """
+    wanted = settings.http.max_connections
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = wanted if files == resource.RLIM_INFINITY else most_connections(files)
+    if possible < 1:
+        raise ListenError(f"the process may have only {files} open files (ulimit -Hn): none is left for connections")
+    if possible < wanted:
+        log.warning("fewer connections than http.max_connections, by the open files", max=possible, open_files=files)
+    return min(wanted, possible)
+
+
+def most_connections(files: int) -> int:
+    """Public connections for which so many open files are enough, whatever they ask."""
+    left = files - FILES_RESERVED
+    return max(left - 2 * PASSED_ON, left // 3)
 
 
 async def _beat(edge: Edge) -> None:
@@ -128,10 +165,12 @@ def _served(app: Litestar, inner: ASGIApp) -> ASGIApp:
     return watching_requests(taking_unread_bodies(inner), app)
 
 
-async def _stop(services: Services) -> None:
-    """Refuses what is new, then waits for the messages that were accepted: whoever polls now is still to get them."""
+async def _stop(services: Services, drain: Callable[[], None] = lambda: None) -> None:
+    """Refuses what is new, then waits for the messages that were accepted: whoever polls meanwhile is still to get
+    them. Then drains and ends the polls."""
     services.core.refuse()
     await services.journal.flush()
+    drain()
     services.core.stop()
 
 

@@ -47,14 +47,14 @@ impl Drop for Polling {
     }
 }
 
-/// An answered poll whose answer is not being written yet.
+/// An answered poll of whose answer the client has nothing yet.
 pub struct Polled {
     polling: Polling,
     taken: Taken,
 }
 
 impl Polled {
-    /// Takes the answer's messages off the session: to be called when its first byte is about to be written.
+    /// Takes the answer's messages off the session: to be called when the first bytes were taken for the client.
     pub fn commit(self) {
         let stats = &self.polling.api.hub.stats;
         let now = self.polling.api.clock.now();

@@ -49,7 +49,7 @@ pub enum Refusal {
     Overloaded,
     /// Its event loop has not turned for a while.
     ApplicationSilent,
-    /// The client's address has as many connections as it may.
+    /// There are as many as may be, in total or of the client's address.
     TooManyConnections,
     Stopping,
 }

@@ -26,7 +26,7 @@ impl Reply {
         Self { polled: Some(polled), ..Self::json(200, body, retry_after) }
     }
 
-    /// What to commit when the first byte is about to be written; `None` where the reply carries no messages' worth.
+    /// What to commit when the first bytes were taken for the client; `None` where the reply carries no messages' worth.
     pub fn take_polled(&mut self) -> Option<Polled> {
         self.polled.take()
     }

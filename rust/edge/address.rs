@@ -1,20 +1,22 @@
 //! Whose a request is: the client's address, and how many connections each has.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::HeaderMap;
 
-use super::Config;
 use crate::structures::ShardedMap;
 
 const SHARDS: usize = 16;
 
 pub const FORWARDED_FOR: &str = "x-forwarded-for";
 
+/// The proxies whose `X-Forwarded-For` is believed.
+pub struct Proxies(Vec<IpAddr>);
+
+/// Places by client address.
 pub struct Addresses {
-    trusted: Vec<IpAddr>,
     limit: usize,
     counts: ShardedMap<IpAddr, Arc<AtomicUsize>>,
 }
@@ -25,26 +27,36 @@ pub struct Place {
     address: IpAddr,
 }
 
-impl Addresses {
-    pub fn new(config: &Config) -> Self {
-        let trusted = config.trusted_proxies.iter().map(IpAddr::to_canonical).collect();
-        Self { trusted, limit: config.max_connections_per_address, counts: ShardedMap::new(SHARDS) }
+impl Proxies {
+    pub fn new(trusted: &[IpAddr]) -> Self {
+        Self(trusted.iter().map(IpAddr::to_canonical).collect())
     }
 
     pub fn is_trusted(&self, peer: IpAddr) -> bool {
-        self.trusted.contains(&peer.to_canonical())
+        self.0.contains(&peer.to_canonical())
     }
 
     /// The client a request comes from: the peer, or, where that is a trusted proxy, the last address of
-    /// `X-Forwarded-For` that is not itself one.
+    /// `X-Forwarded-For` that is not itself one. What stands before something that is no address is only claimed.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.is_trusted(peer) {
             return peer;
         }
-        let forwarded = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<IpAddr> =
-            forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-        hops.into_iter().rev().find(|hop| !self.is_trusted(*hop)).unwrap_or(peer)
+        let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+        let mut hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        let last = hops.find_map(|hop| match parse(hop) {
+            Some(address) if self.is_trusted(address) => None,
+            None if hop.is_empty() => None,
+            address => Some(address),
+        });
+        last.flatten().unwrap_or(peer)
+    }
+}
+
+impl Addresses {
+    /// `limit`: places an address.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, counts: ShardedMap::new(SHARDS) }
     }
 
     /// A place for one more of this address, unless it has as many as it may. An IPv6 client counts by its /64, which is
@@ -66,6 +78,12 @@ impl Addresses {
     }
 }
 
+/// An address as proxies write it, some of them with a port.
+fn parse(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?;
+    hop.parse().ok().or_else(|| Some(hop.parse::<SocketAddr>().ok()?.ip()))
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let counts = &self.addresses.counts;
@@ -78,12 +96,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn addresses(limit: usize, trusted: &[&str]) -> Arc<Addresses> {
-        Arc::new(Addresses {
-            trusted: trusted.iter().map(|address| address.parse().unwrap()).collect(),
-            limit,
-            counts: ShardedMap::new(SHARDS),
-        })
+    fn addresses(limit: usize) -> Arc<Addresses> {
+        Arc::new(Addresses::new(limit))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -92,7 +106,7 @@ mod tests {
 
     #[test]
     fn places_are_bounded_an_address_and_come_back() {
-        let addresses = addresses(2, &[]);
+        let addresses = addresses(2);
         let first = addresses.enter(ip("10.0.0.1")).unwrap();
         let _second = addresses.enter(ip("::ffff:10.0.0.1")).expect("the same client over IPv6");
         assert!(addresses.enter(ip("10.0.0.1")).is_none());
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_counts_by_its_network() {
-        let addresses = addresses(1, &[]);
+        let addresses = addresses(1);
         let place = addresses.enter(ip("2001:db8:1:2::3")).unwrap();
         assert!(addresses.enter(ip("2001:db8:1:2:ffff::4")).is_none());
         assert!(addresses.enter(ip("2001:db8:1:3::3")).is_some());
@@ -113,12 +127,31 @@ mod tests {
 
     #[test]
     fn only_a_trusted_proxy_speaks_for_others() {
-        let addresses = addresses(1, &["10.0.0.1", "10.0.0.2"]);
+        let proxies = Proxies::new(&[ip("10.0.0.1"), ip("10.0.0.2")]);
         let mut headers = HeaderMap::new();
-        assert_eq!(addresses.client(ip("10.0.0.1"), &headers), ip("10.0.0.1"));
+        assert_eq!(proxies.client(ip("10.0.0.1"), &headers), ip("10.0.0.1"));
         headers.append(FORWARDED_FOR, "6.6.6.6, 1.2.3.4".parse().unwrap());
         headers.append(FORWARDED_FOR, "10.0.0.2".parse().unwrap());
-        assert_eq!(addresses.client(ip("10.0.0.1"), &headers), ip("1.2.3.4"), "the last hop that is no proxy of ours");
-        assert_eq!(addresses.client(ip("9.9.9.9"), &headers), ip("9.9.9.9"));
+        assert_eq!(proxies.client(ip("10.0.0.1"), &headers), ip("1.2.3.4"), "the last hop that is no proxy of ours");
+        assert_eq!(proxies.client(ip("9.9.9.9"), &headers), ip("9.9.9.9"));
+    }
+    #[test]
+    fn what_is_no_address_ends_what_is_believed() {
+        let proxies = Proxies::new(&[ip("10.0.0.1"), ip("10.0.0.2")]);
+        let client = |value: &[u8]| {
+            let headers = HeaderMap::from_iter([(
+                FORWARDED_FOR.parse().unwrap(),
+                hyper::header::HeaderValue::from_bytes(value).unwrap(),
+            )]);
+            proxies.client(ip("10.0.0.1"), &headers)
+        };
+        for hops in ["6.6.6.6, 1.2.3.4:5555", "6.6.6.6,1.2.3.4 ,", "6.6.6.6, 1.2.3.4:5555, 10.0.0.2:80"] {
+            assert_eq!(client(hops.as_bytes()), ip("1.2.3.4"), "{hops}");
+        }
+        assert_eq!(client(b"6.6.6.6, [2001:db8::1]:443"), ip("2001:db8::1"));
+        for hops in [&b"6.6.6.6, unknown"[..], b"6.6.6.6, _hidden, 10.0.0.2", b"6.6.6.6, \xe9", b"1.2.3.4.5", b""] {
+            assert_eq!(client(hops), ip("10.0.0.1"), "{hops:?}");
+        }
+        assert_eq!(client(b"\xe9, 1.2.3.4"), ip("1.2.3.4"));
     }
 }

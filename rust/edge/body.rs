@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::places::{Places, Room, SMALL_BODY};
 use super::progress::{Phase, Progress};
 
 /// How much of a body is taken from the wire. A client whose body is cut off may miss the answer, for its connection is
@@ -20,30 +21,65 @@ pub struct Whole {
     pub data: Bytes,
     /// More was still to come, so that the connection is of no further use.
     pub cut_off: bool,
+    _room: Option<Room>,
 }
 
-/// Reads a request's body, keeping little more than `limit` of it. `None` where the client broke off.
-pub async fn read(mut body: Incoming, limit: usize) -> Option<Whole> {
-    let mut data = BytesMut::new();
+/// Reads a request's body, keeping little more than `limit` of it.
+pub async fn read(mut body: Incoming, limit: usize, places: &Places) -> Result<Whole, BodyError> {
+    let mut kept = Kept::new(places);
     let mut size = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(part) = frame.ok()?.into_data() else { continue };
+        let Ok(part) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         // Nearly every body comes in one piece, which then needs no copy.
         if size == 0 && body.is_end_stream() {
-            return Some(Whole { data: part, cut_off: false });
+            return Ok(Whole { data: part, cut_off: false, _room: None });
         }
         size += part.len();
-        if data.len() <= limit {
-            data.extend_from_slice(&part);
+        if kept.data.len() <= limit {
+            kept.add(&part)?;
         }
         if size > MAX_DRAINED {
-            return Some(Whole { data: data.freeze(), cut_off: true });
+            return Ok(Whole { data: kept.data.freeze(), cut_off: true, _room: kept.room });
         }
     }
-    Some(Whole { data: data.freeze(), cut_off: false })
+    Ok(Whole { data: kept.data.freeze(), cut_off: false, _room: kept.room })
 }
 
-/// An answer's body. While it exists its connection is at work; after it, idle.
+/// Takes a body that nobody reads from the wire, so that the client comes to read its answer. Whether that was all of it.
+pub async fn drain(mut body: Incoming) -> bool {
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        size += frame.data_ref().map_or(0, Bytes::len);
+        if size > MAX_DRAINED {
+            return false;
+        }
+    }
+    true
+}
+
+/// What has come of a body, with room for it where it is long.
+struct Kept<'a> {
+    data: BytesMut,
+    room: Option<Room>,
+    places: &'a Places,
+}
+
+impl<'a> Kept<'a> {
+    fn new(places: &'a Places) -> Self {
+        Self { data: BytesMut::new(), room: None, places }
+    }
+
+    fn add(&mut self, part: &[u8]) -> Result<(), BodyError> {
+        if self.room.is_none() && self.data.len() + part.len() > SMALL_BODY {
+            self.room = Some(self.places.room().ok_or(BodyError::NoRoom)?);
+        }
+        self.data.extend_from_slice(part);
+        Ok(())
+    }
+}
+
+/// An answer's body. hyper lets go of it when it has all of it.
 pub struct AnswerBody {
     content: Content,
     progress: Arc<Progress>,
@@ -69,7 +105,7 @@ impl AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.progress.enter(Phase::Idle);
+        self.progress.over();
     }
 }
 
@@ -106,12 +142,15 @@ pub struct ForwardedBody {
     body: Incoming,
     left: usize,
     progress: Arc<Progress>,
+    _room: Option<Room>,
 }
 
-/// Why a body could not be passed on: the client's doing, not the application's.
+/// Why a body could not be taken.
 #[derive(Debug)]
 pub enum BodyError {
     TooLarge,
+    /// As many long ones are held as may be.
+    NoRoom,
     /// Not framed as HTTP has it, or the client left.
     Broken,
 }
@@ -120,6 +159,7 @@ impl std::fmt::Display for BodyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::TooLarge => "the request body is over its bound",
+            Self::NoRoom => "there is no room for the request body",
             Self::Broken => "the request body is broken",
         })
     }
@@ -135,16 +175,17 @@ impl ForwardedBody {
         enough: usize,
         limit: usize,
         progress: Arc<Progress>,
+        places: &Places,
     ) -> Result<Self, BodyError> {
-        let mut first = BytesMut::new();
-        while first.len() <= enough
+        let mut kept = Kept::new(places);
+        while kept.data.len() <= enough
             && let Some(frame) = body.frame().await
         {
             let Ok(part) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
-            first.extend_from_slice(&part);
+            kept.add(&part)?;
         }
-        let left = limit.checked_sub(first.len()).ok_or(BodyError::TooLarge)?;
-        Ok(Self { first: first.freeze(), body, left, progress })
+        let left = limit.checked_sub(kept.data.len()).ok_or(BodyError::TooLarge)?;
+        Ok(Self { first: kept.data.freeze(), body, left, progress, _room: kept.room })
     }
 }
 

@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Request, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::UnixStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use super::address::FORWARDED_FOR;
 use super::body::{self, AnswerBody, BodyError, ForwardedBody};
 use super::listener::Door;
 use super::progress::Phase;
-use super::router::{Answer, Context, reply, unread};
+use super::router::{Answer, Context, malformed, overloaded, reply, unread};
 use crate::api::{Contract, Refusal};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,9 +37,9 @@ const MAX_BODY: usize = 1_000_000;
 /// A body up to this, the longest that any route takes, is passed on when it is whole: one that is slow in coming keeps
 /// nothing of the application's waiting.
 const WHOLE_BODY: usize = 64 * 1024;
-/// Requests the application may have under way. It answers some 2,000 a second, so that the last of them waits for a
-/// quarter of a second; each takes some 30 KB meanwhile. More are refused at once.
-const MAX_UNDER_WAY: usize = 500;
+/// How long a connection to the application is kept for the next request. Granian ends one after 30 s, and a request that
+/// is written at that instant would be lost.
+const IDLE: Duration = Duration::from_secs(20);
 
 /// Headers that concern one connection alone (RFC 9110, 7.6.1), and those that hyper frames anew.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -54,11 +54,6 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// Places for requests that the application has under way.
-pub fn places() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MAX_UNDER_WAY))
-}
-
 /// One thread's connections to the application.
 #[derive(Clone)]
 pub struct Forwarder {
@@ -68,19 +63,26 @@ pub struct Forwarder {
 impl Forwarder {
     pub fn new(socket: &Path) -> Self {
         let connector = UnixConnector { socket: socket.into() };
-        Self { client: Client::builder(TokioExecutor::new()).build(connector) }
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        Self { client: client.build(connector) }
     }
 
-    pub async fn forward(self, context: Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
-        let context = &context;
+    pub async fn forward(self, mut context: Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
+        // The client's own, which it keeps as long as the one below.
+        let of_client = context.place.take();
+        let (context, places) = (&context, &context.shared.places);
         let (mut head, body) = request.into_parts();
         let contract = Contract::of(head.uri.path());
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > MAX_BODY) {
-            // Enough of it first that the client comes to read the answer.
-            body::read(body, 0).await;
+            // Who asked before sending it need not send it.
+            if !head.headers.contains_key(EXPECT) {
+                body::drain(body).await;
+            }
             return unread(reply(context, Refusal::BodyTooLarge.reply(contract), id));
         }
+        let client = context.shared.proxies.client(context.peer, &head.headers);
         strip_hop_by_hop(&mut head.headers);
         head.headers.remove(CONTENT_LENGTH);
         // hyper has told the client to go on by reading its body.
@@ -95,28 +97,27 @@ impl Forwarder {
         }
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let Ok(uri) = format!("http://application{path}").parse::<Uri>() else {
-            return unread(reply(context, Refusal::Malformed.reply(contract), id));
+            return malformed(context, contract, id);
         };
         head.uri = uri;
         head.version = Version::HTTP_11;
-        let body = ForwardedBody::begun(body, WHOLE_BODY, MAX_BODY, Arc::clone(&context.progress)).await;
+        let body = ForwardedBody::begun(body, WHOLE_BODY, MAX_BODY, Arc::clone(&context.progress), places).await;
         let body = match body {
             Ok(body) => body,
-            Err(error) => return unread(reply(context, Refusal::from(&error).reply(contract), id)),
+            Err(error) => return error.answer(context, contract, id),
         };
         if body.size_hint().exact().is_none() {
             // Else hyper leaves out the body of a GET that does not say its length.
             head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        let Some(place) = place(context) else {
-            context.shared.refusals.overloaded.add(1);
-            let answer = reply(context, Refusal::Overloaded.reply(contract), id);
+        let Some(place) = places.enter(context.door, client) else {
+            let answer = overloaded(context, contract, id);
             return if body.is_end_stream() { answer } else { unread(answer) };
         };
         // A task of its own, that goes on when the client leaves, as the application does: until that has answered, the
         // place is taken.
         let asked = tokio::spawn(async move {
-            let _place = place;
+            let _places = (place, of_client);
             self.client.request(Request::from_parts(head, body)).await
         });
         match asked.await.expect("a request neither panics nor is cancelled") {
@@ -126,50 +127,40 @@ impl Forwarder {
                 strip_hop_by_hop(&mut head.headers);
                 Answer::from_parts(head, AnswerBody::forwarded(body, Arc::clone(&context.progress)))
             }
-            Err(error) => {
-                let refusal = body_error(&error).map_or_else(
-                    || {
-                        context.shared.refusals.upstream_unavailable.add(1);
-                        Refusal::ApplicationUnavailable
-                    },
-                    Refusal::from,
-                );
-                unread(reply(context, refusal.reply(contract), id))
-            }
+            Err(error) => match body_error(&error) {
+                Some(error) => error.answer(context, contract, id),
+                None => {
+                    context.shared.refusals.upstream_unavailable.add(1);
+                    unread(reply(context, Refusal::ApplicationUnavailable.reply(contract), id))
+                }
+            },
         }
     }
 }
 
-/// A place for one more request, if there is one. Operators get in when nobody else does.
-fn place(context: &Context) -> Option<Option<OwnedSemaphorePermit>> {
-    match context.door {
-        Door::Public => Arc::clone(&context.shared.places).try_acquire_owned().ok().map(Some),
-        Door::Monitor => Some(None),
-    }
-}
-
-impl From<&BodyError> for Refusal {
-    fn from(error: &BodyError) -> Self {
-        match error {
-            BodyError::TooLarge => Self::BodyTooLarge,
-            BodyError::Broken => Self::Malformed,
+impl BodyError {
+    pub fn answer(&self, context: &Context, contract: Contract, id: HeaderValue) -> Answer {
+        match self {
+            Self::TooLarge => unread(reply(context, Refusal::BodyTooLarge.reply(contract), id)),
+            Self::NoRoom => unread(overloaded(context, contract, id)),
+            Self::Broken => malformed(context, contract, id),
         }
     }
 }
 
 /// Says whose request it is. What a client says of itself counts only from a trusted proxy.
 fn address(context: &Context, headers: &mut HeaderMap, id: &HeaderValue) {
-    let peer = context.peer.to_canonical().to_string();
-    let hops = if context.shared.addresses.is_trusted(context.peer) {
-        let earlier = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-        earlier.chain([peer.as_str()]).collect::<Vec<_>>().join(", ")
-    } else {
-        peer
-    };
-    if let Ok(hops) = HeaderValue::from_str(&hops) {
-        headers.insert(FORWARDED_FOR, hops);
+    let mut hops = Vec::new();
+    if context.shared.proxies.is_trusted(context.peer) {
+        for earlier in headers.get_all(FORWARDED_FOR) {
+            hops.extend_from_slice(earlier.as_bytes());
+            hops.extend_from_slice(b", ");
+        }
     }
+    hops.extend_from_slice(context.peer.to_canonical().to_string().as_bytes());
+    headers.insert(FORWARDED_FOR, HeaderValue::from_bytes(&hops).expect("values and an address"));
     headers.insert(REQUEST_ID, id.clone());
+    headers.append(VIA, HeaderValue::from_static("1.1 pychat"));
     let listener = match context.door {
         Door::Public => HeaderValue::from_static("public"),
         Door::Monitor => HeaderValue::from_str(&format!("monitor {}", context.shared.config.monitor))

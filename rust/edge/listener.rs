@@ -75,18 +75,32 @@ async fn accept(shared: Arc<Shared>, thread: usize, socket: TcpListener, door: D
     loop {
         let draining = shared.drain.notified();
         if door == Door::Public && shared.draining.load(Ordering::SeqCst) {
-            return;
+            break;
         }
         let accepted = tokio::select! {
-            () = draining, if door == Door::Public => return,
+            () = draining, if door == Door::Public => break,
             accepted = socket.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => admit(&shared, thread, stream, peer, door, &forwarder),
             // Out of descriptors, say, or a client that was gone again; neither gets better by trying at once.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(_) => {
+                shared.refusals.accept_failed.add(1);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
     }
+    // Who is connected already may have sent its request.
+    let socket = socket.into_std().expect("a listening socket");
+    for _ in 0..BACKLOG {
+        let Ok((stream, peer)) = socket.accept() else { break };
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            admit(&shared, thread, stream, peer, door, &forwarder);
+        }
+    }
+    shared.listening.fetch_sub(1, Ordering::SeqCst);
 }
 
 /// Starts serving the connection, or turns it away.

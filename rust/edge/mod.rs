@@ -9,29 +9,37 @@ mod body;
 mod connection;
 mod forward;
 mod listener;
+mod places;
 mod progress;
 mod pulse;
+mod refusals;
 pub mod requests;
 mod router;
+mod stream;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::api::Api;
-use crate::hub::stats::Counter;
-use address::Addresses;
+use address::{Addresses, Proxies};
 use listener::Door;
+use places::Places;
 use progress::Connections;
 use pulse::Pulse;
+use refusals::Refusals;
 use requests::Requests;
+
+/// For a log that is read; the process ends in any case.
+const LAST_LINE_WITHIN: Duration = Duration::from_millis(500);
 
 /// What an edge is started with.
 #[derive(Clone, Debug)]
@@ -51,36 +59,24 @@ pub struct Config {
     pub watchdog: Duration,
 }
 
-/// What was turned away before it became a request, by reason.
-#[derive(Debug, Default)]
-pub struct Refusals {
-    pub too_many_connections: Counter,
-    pub too_many_of_address: Counter,
-    /// Too slow in sending a head or a body, or in taking an answer.
-    pub too_slow: Counter,
-    /// Not HTTP, or a head over the bound.
-    pub malformed: Counter,
-    /// The application could not be reached.
-    pub upstream_unavailable: Counter,
-    /// The application has as much under way as it may.
-    pub overloaded: Counter,
-}
-
 /// What the threads share.
 struct Shared {
     api: Arc<Api>,
     config: Config,
-    /// Public connections.
-    open: AtomicUsize,
+    /// Connections, by door.
+    open: [AtomicUsize; 2],
+    proxies: Proxies,
+    /// Of connections and, behind trusted proxies, of requests.
     addresses: Arc<Addresses>,
     refusals: Refusals,
     pulse: Pulse,
     requests: Arc<Requests>,
-    /// For requests that the application has under way.
-    places: Arc<Semaphore>,
+    places: Places,
     /// Public connections end when they are idle, and no new ones are taken.
     draining: AtomicBool,
     drain: Notify,
+    /// Public listeners that take connections.
+    listening: AtomicUsize,
     /// Everything ends.
     closing: AtomicBool,
     close: Notify,
@@ -105,15 +101,17 @@ impl Edge {
         let operators = listener::bind(config.monitor, 1)?;
         let shared = Arc::new(Shared {
             api,
-            addresses: Arc::new(Addresses::new(&config)),
+            proxies: Proxies::new(&config.trusted_proxies),
+            addresses: Arc::new(Addresses::new(config.max_connections_per_address)),
             pulse: Pulse::new(config.watchdog),
-            places: forward::places(),
+            places: Places::new(),
             config,
-            open: AtomicUsize::new(0),
+            open: [const { AtomicUsize::new(0) }; 2],
             refusals: Refusals::default(),
             requests,
             draining: AtomicBool::new(false),
             drain: Notify::new(),
+            listening: AtomicUsize::new(threads),
             closing: AtomicBool::new(false),
             close: Notify::new(),
             connections: (0..threads).map(|_| Connections::default()).collect(),
@@ -136,7 +134,7 @@ impl Edge {
 
     /// Open public connections: a gauge.
     pub fn open_connections(&self) -> usize {
-        self.shared.open.load(Ordering::Relaxed)
+        self.shared.open[Door::Public as usize].load(Ordering::Relaxed)
     }
 
     /// The application's event loop turns: to be called about once a second.
@@ -150,6 +148,11 @@ impl Edge {
         self.shared.draining.store(true, Ordering::SeqCst);
         self.shared.drain.notify_waiters();
         self.shared.wake_connections();
+    }
+
+    /// No public connection is open, and none will be.
+    pub fn is_drained(&self) -> bool {
+        self.shared.listening.load(Ordering::SeqCst) == 0 && self.open_connections() == 0
     }
 
     /// Ends everything and waits for the threads.
@@ -173,7 +176,7 @@ impl Shared {
         if thread == 0 {
             self.pulse.look();
             if let Some(silence) = self.pulse.given_up() {
-                eprintln!("pychat: the event loop has been silent for {} s: giving up", silence.as_secs());
+                say(format!("pychat: the event loop has been silent for {} s: giving up", silence.as_secs()));
                 // Not `exit`: what that runs first may wait for the interpreter.
                 // SAFETY: it ends the process, whatever state that is in.
                 unsafe { libc::_exit(1) };
@@ -183,5 +186,17 @@ impl Shared {
 
     fn wake_connections(&self) {
         self.connections.iter().for_each(Connections::wake_all);
+    }
+}
+
+/// Prints a last line, unless nobody takes it: a log that is not read may be what the event loop waits for.
+fn say(line: String) {
+    let (said, is_said) = mpsc::channel();
+    let printing = std::thread::Builder::new().spawn(move || {
+        eprintln!("{line}");
+        let _ = said.send(());
+    });
+    if printing.is_ok() {
+        let _ = is_said.recv_timeout(LAST_LINE_WITHIN);
     }
 }

@@ -28,14 +28,14 @@ pub enum Phase {
     Body,
     /// The answer is being made (a parked poll) or written, and what is written is taken.
     Working,
-    /// The answer is being written, and the client takes none of it.
+    /// Some of the answer waits to be written, and the client has taken none since.
     Stalled,
 }
 
 impl Phase {
-    /// How long a connection may be at it: a head in 5 s (the contract's architecture), a body of at most 64 KB in 10 s,
-    /// an idle connection as long as nginx and browsers keep theirs, a stalled writer as long as nginx's `send_timeout`
-    /// halved.
+    /// How long a connection may be at it: a head in 5 s, a body of at most 64 KB in 10 s, an idle connection as long as
+    /// nginx and browsers keep theirs, and as long as nginx's `send_timeout` halved until a client takes some more of its
+    /// answer.
     fn limit(self) -> Option<Duration> {
         match self {
             Self::Idle => Some(Duration::from_secs(75)),
@@ -62,6 +62,10 @@ pub struct Progress {
     /// The phase in the low three bits, above them since when, in milliseconds.
     state: AtomicU64,
     expired: AtomicBool,
+    /// hyper has all of the answer; the phase ends when that is written.
+    over: AtomicBool,
+    /// Part of the next request came before the answer was written.
+    ahead: AtomicBool,
     pub task: AtomicWaker,
     /// What takes a poll's messages off their session once the first bytes of its answer have been taken by the socket.
     /// Dropped with the connection if they never are.
@@ -73,12 +77,14 @@ impl Progress {
         Arc::new(Self {
             state: AtomicU64::new(millis() << 3),
             expired: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            ahead: AtomicBool::new(false),
             task: AtomicWaker::new(),
             uncommitted: Mutex::new(None),
         })
     }
 
-    /// An answer is about to be written.
+    /// A poll's answer is going to be written.
     pub fn answering(&self, polled: Polled) {
         *self.uncommitted.lock() = Some(polled);
     }
@@ -88,7 +94,7 @@ impl Progress {
         self.uncommitted.lock().is_some()
     }
 
-    /// Its first bytes were written.
+    /// Its first bytes were taken.
     pub fn answered(&self) {
         let polled = self.uncommitted.lock().take();
         if let Some(polled) = polled {
@@ -108,6 +114,29 @@ impl Progress {
     pub fn advance(&self, from: Phase, to: Phase) {
         if self.phase() == from {
             self.enter(to);
+        }
+    }
+
+    /// Bytes of a request came in.
+    pub fn read(&self) {
+        match self.phase() {
+            Phase::Idle => self.enter(Phase::Head),
+            Phase::Working | Phase::Stalled => self.ahead.store(true, Ordering::Relaxed),
+            Phase::Head | Phase::Body => {}
+        }
+    }
+
+    /// hyper has all of the answer.
+    pub fn over(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// hyper has written all it had.
+    pub fn written(&self) {
+        if self.over.load(Ordering::Relaxed) {
+            self.over.store(false, Ordering::Relaxed);
+            self.enter(if self.ahead.load(Ordering::Relaxed) { Phase::Head } else { Phase::Idle });
+            self.ahead.store(false, Ordering::Relaxed);
         }
     }
 
@@ -151,5 +180,32 @@ impl Connections {
     /// A copy, so that no lock is held while a waker is called.
     fn all(&self) -> Vec<Arc<Progress>> {
         self.0.lock().iter().map(|(_, progress)| Arc::clone(progress)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Progress {
+        /// Whether it would be ended after so long, if nothing happened meanwhile.
+        pub fn expires_after(&self, time: Duration) -> bool {
+            self.look((self.state.load(Ordering::Relaxed) >> 3) + time.as_millis() as u64);
+            self.expired.swap(false, Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn each_phase_has_its_time() {
+        let progress = Progress::new();
+        let limits = [(Phase::Idle, 75), (Phase::Head, 5), (Phase::Body, 10), (Phase::Stalled, 30)];
+        for (phase, seconds) in limits {
+            progress.enter(phase);
+            let limit = Duration::from_secs(seconds);
+            assert!(!progress.expires_after(limit), "{phase:?}");
+            assert!(progress.expires_after(limit + Duration::from_millis(1)), "{phase:?}");
+        }
+        progress.enter(Phase::Working);
+        assert!(!progress.expires_after(Duration::from_secs(100_000)), "a poll may be held for long");
     }
 }

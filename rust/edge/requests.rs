@@ -29,22 +29,29 @@ const MAX_LINES: usize = 10_000;
 /// And how many Python takes at a time, so that its loop serves others in between.
 const LINES_AT_A_TIME: usize = 100;
 
+/// Stands for the routes of requests that were refused before anybody asked for one, and for methods that none has.
+pub const OTHER: &str = "other";
+
 /// The routes that the edge answers itself.
 #[derive(Clone, Copy, Debug)]
 pub enum Hot {
     Send,
     Start,
     Poll,
+    Post,
+    Ready,
 }
 
 impl Hot {
-    const ALL: [Self; 3] = [Self::Send, Self::Start, Self::Poll];
+    const ALL: [Self; 5] = [Self::Send, Self::Start, Self::Poll, Self::Post, Self::Ready];
 
     fn name(self) -> (&'static str, &'static str) {
         match self {
             Self::Send => ("POST", "/v1/messages/send"),
             Self::Start => ("POST", "/v1/messages/poll/start"),
             Self::Poll => ("GET", "/v1/messages/poll/{session_id}"),
+            Self::Post => ("POST", "/v2/chats/{chat_id}/messages"),
+            Self::Ready => ("GET", "/service/ready"),
         }
     }
 }
@@ -119,18 +126,21 @@ impl Requests {
         Self { routes: RwLock::new(named.collect()), hot, lines: logged.then(lines) }
     }
 
-    /// Counts an answer of the application's. Routes are never forgotten: there must be a bounded number of them.
+    /// Counts an answer of the application's.
     pub fn count(&self, method: &str, template: &str, status: u16, took: Duration) {
-        let key = (method.to_owned(), template.to_owned());
-        if let Some(route) = self.routes.read().get(&key) {
-            return route.count(status, took);
-        }
-        self.routes.write().entry(key).or_insert_with(|| Arc::new(Route::new(method, template))).count(status, took);
+        self.route(method, template).count(status, took);
     }
 
-    /// Counts an answer of the edge's own, and keeps it for the log where that is wanted.
-    pub fn answered(&self, route: Hot, status: u16, took: Duration, request_id: &HeaderValue) {
-        let route = &self.hot[route as usize];
+    /// Counts an answer of the edge's own, and keeps it for the log where that is wanted. No route: the request was
+    /// refused before anybody asked for one.
+    pub fn answered(&self, route: Option<Hot>, method: &str, status: u16, took: Duration, request_id: &HeaderValue) {
+        let other;
+        let route = if let Some(route) = route {
+            &self.hot[route as usize]
+        } else {
+            other = self.route(method, OTHER);
+            &other
+        };
         route.count(status, took);
         if let Some(lines) = &self.lines {
             let request_id = String::from_utf8_lossy(request_id.as_bytes()).into_owned();
@@ -138,6 +148,16 @@ impl Requests {
                 lines.lost.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Routes are never forgotten: there must be a bounded number of them.
+    fn route(&self, method: &str, template: &str) -> Arc<Route> {
+        let key = (method.to_owned(), template.to_owned());
+        if let Some(route) = self.routes.read().get(&key) {
+            return Arc::clone(route);
+        }
+        let mut routes = self.routes.write();
+        Arc::clone(routes.entry(key).or_insert_with(|| Arc::new(Route::new(method, template))))
     }
 
     /// Waits for requests to log: some of them, and how many were lost since the last call. Never returns where
@@ -177,14 +197,16 @@ mod tests {
     fn counts_by_route_method_and_status() {
         let requests = Requests::new(false);
         let id = HeaderValue::from_static("1");
-        requests.answered(Hot::Send, 202, Duration::from_micros(60), &id);
-        requests.answered(Hot::Send, 429, Duration::from_micros(40), &id);
+        requests.answered(Some(Hot::Send), "POST", 202, Duration::from_micros(60), &id);
+        requests.answered(Some(Hot::Send), "POST", 429, Duration::from_micros(40), &id);
         // The application serves the same route where there is no edge.
         requests.count("POST", "/v1/messages/send", 202, Duration::from_secs(100));
         requests.count("GET", "/ping", 200, Duration::ZERO);
+        requests.answered(None, "GET", 503, Duration::ZERO, &id);
         let counts = requests.counts();
         let of = |template: &str| counts.iter().find(|counts| counts.route.template == template).expect("it is there");
         assert_eq!(of("/ping").statuses, [(200, 1)]);
+        assert_eq!(of(OTHER).statuses, [(503, 1)]);
         let sends = of("/v1/messages/send");
         assert_eq!(sends.statuses, [(202, 2), (429, 1)]);
         assert_eq!((sends.duration_us.counts[0], sends.duration_us.counts[1]), (1, 1));
@@ -197,7 +219,7 @@ mod tests {
         let requests = Requests::new(true);
         for number in 0..MAX_LINES + 5 {
             let id = HeaderValue::from(number);
-            requests.answered(Hot::Start, 200, Duration::ZERO, &id);
+            requests.answered(Some(Hot::Start), "POST", 200, Duration::ZERO, &id);
         }
         let (lines, lost) = requests.next_lines().await;
         assert_eq!((lines.len(), lost), (LINES_AT_A_TIME, 5));

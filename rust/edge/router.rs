@@ -20,7 +20,7 @@ use super::body::{self, AnswerBody};
 use super::forward::{Forwarder, REQUEST_ID};
 use super::listener::Door;
 use super::progress::{Phase, Progress};
-use super::requests::Hot;
+use super::requests::{Hot, OTHER};
 use crate::api::{Contract, MAX_BODY, Refusal, Reply};
 
 /// What is known of a request beside itself.
@@ -30,9 +30,11 @@ pub struct Context {
     pub peer: IpAddr,
     pub progress: Arc<Progress>,
     /// The client's, where its requests are counted and not its connections.
-    place: Option<Place>,
-    /// Which of the edge's own routes was asked for, and when.
-    asked: Option<(Hot, Instant)>,
+    pub place: Option<Place>,
+    /// Which of the edge's own routes was asked for.
+    route: Option<Hot>,
+    method: &'static str,
+    since: Instant,
 }
 
 pub type Answer = Response<AnswerBody>;
@@ -40,15 +42,22 @@ pub type Answer = Response<AnswerBody>;
 type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 impl Context {
-    pub fn new(shared: Arc<Shared>, door: Door, peer: IpAddr, progress: Arc<Progress>) -> Self {
-        Self { shared, door, peer, progress, place: None, asked: None }
+    pub fn new(
+        shared: Arc<Shared>,
+        door: Door,
+        peer: IpAddr,
+        progress: Arc<Progress>,
+        request: &Request<Incoming>,
+    ) -> Self {
+        let (method, since) = (method_label(request.method()), Instant::now());
+        Self { shared, door, peer, progress, place: None, route: None, method, since }
     }
 
     /// Behind a trusted proxy, takes the client's place. False where it has as many as it may.
     fn enter(&mut self, headers: &HeaderMap) -> bool {
-        let addresses = &self.shared.addresses;
-        if self.door == Door::Public && addresses.is_trusted(self.peer) {
-            self.place = addresses.enter(addresses.client(self.peer, headers));
+        let proxies = &self.shared.proxies;
+        if self.door == Door::Public && proxies.is_trusted(self.peer) {
+            self.place = self.shared.addresses.enter(proxies.client(self.peer, headers));
             return self.place.is_some();
         }
         true
@@ -56,7 +65,7 @@ impl Context {
 
     /// Has the answer counted as the route's.
     fn ask(&mut self, route: Hot) {
-        self.asked = Some((route, Instant::now()));
+        self.route = Some(route);
     }
 }
 
@@ -66,37 +75,38 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
     let id = request_id(&context, request.headers());
     let contract = Contract::of(request.uri().path());
     if !has_one_host(&request) || !names_a_path(&request) {
-        context.shared.refusals.malformed.add(1);
-        return Box::pin(ready(unread(reply(&context, Refusal::Malformed.reply(contract), id))));
+        return Box::pin(ready(malformed(&context, contract, id)));
     }
     if !context.enter(request.headers()) {
         context.shared.refusals.too_many_of_address.add(1);
         return Box::pin(ready(unread(reply(&context, Refusal::TooManyConnections.reply(contract), id))));
     }
-    match (context.door, request.method(), request.uri().path()) {
-        (Door::Public, &Method::POST, "/v1/messages/send") => {
+    let path = request.uri().path();
+    match (context.door, request.method(), path, chat_id(path), session_id(path)) {
+        (Door::Public, &Method::POST, "/v1/messages/send", ..) => {
             context.ask(Hot::Send);
             Box::pin(send(context, request, id))
         }
-        (Door::Public, &Method::POST, "/v1/messages/poll/start") => {
+        (Door::Public, &Method::POST, "/v1/messages/poll/start", ..) => {
             context.ask(Hot::Start);
             let authorization = authorization(request.headers()).map(Cow::into_owned);
             after_body(request, Box::pin(start(context, authorization, id)))
         }
-        (Door::Public, &Method::POST, path) if chat_id(path).is_some() => {
-            let chat_id = chat_id(path).unwrap_or_default();
+        (Door::Public, &Method::POST, _, Some(chat_id), _) => {
+            context.ask(Hot::Post);
             Box::pin(post_message(context, request, chat_id, id))
         }
-        (Door::Public, &Method::GET, path) if session_id(path).is_some() => {
+        (Door::Public, &Method::GET, _, _, Some(session_id)) => {
             context.ask(Hot::Poll);
-            let session_id = session_id(path).unwrap_or_default().to_owned();
+            let session_id = session_id.to_owned();
             let authorization = authorization(request.headers()).map(Cow::into_owned);
             // The request is dropped here: its headers are slices of the connection's read buffer, and while one lives,
             // hyper parks the poll with a second buffer.
             after_body(request, Box::pin(poll(context, authorization, session_id, id)))
         }
         // The application would not answer.
-        (Door::Monitor, &Method::GET, "/service/ready") if context.shared.pulse.is_silent() => {
+        (Door::Monitor, &Method::GET, "/service/ready", ..) if context.shared.pulse.is_silent() => {
+            context.ask(Hot::Ready);
             after_body(request, Box::pin(ready(reply(&context, Refusal::ApplicationSilent.into(), id))))
         }
         _ => Box::pin(forwarder.clone().forward(context, request, id)),
@@ -119,6 +129,20 @@ fn names_a_path(request: &Request<Incoming>) -> bool {
     request.uri().path().starts_with('/')
 }
 
+/// As requests are counted; `pychat/monitor/watching.py` has the same ones.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => OTHER,
+    }
+}
+
 /// The session that a path asks to poll. One that is spelled in an odd way is for the application's router to read.
 fn session_id(path: &str) -> Option<&str> {
     path.strip_prefix("/v1/messages/poll/").filter(|id| !id.contains(['/', '%']))
@@ -138,7 +162,7 @@ fn after_body(request: Request<Incoming>, answering: Answering) -> Answering {
         return answering;
     }
     Box::pin(async {
-        let is_read = body::read(body, 0).await.is_some_and(|body| !body.cut_off);
+        let is_read = body::drain(body).await;
         let answer = answering.await;
         if is_read { answer } else { unread(answer) }
     })
@@ -146,8 +170,9 @@ fn after_body(request: Request<Incoming>, answering: Answering) -> Answering {
 
 async fn send(context: Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
     let (head, body) = request.into_parts();
-    let Some(body) = body::read(body, MAX_BODY).await else {
-        return unread(reply(&context, Refusal::Malformed.into(), id));
+    let body = match body::read(body, MAX_BODY, &context.shared.places).await {
+        Ok(body) => body,
+        Err(error) => return error.answer(&context, Contract::V1, id),
     };
     context.progress.enter(Phase::Working);
     let answer = context.shared.api.send(authorization(&head.headers).as_deref(), &body.data).await;
@@ -157,8 +182,9 @@ async fn send(context: Context, request: Request<Incoming>, id: HeaderValue) -> 
 
 async fn post_message(context: Context, request: Request<Incoming>, chat_id: String, id: HeaderValue) -> Answer {
     let (head, body) = request.into_parts();
-    let Some(body) = body::read(body, Contract::V2.max_body()).await else {
-        return unread(reply(&context, Refusal::Malformed.reply(Contract::V2), id));
+    let body = match body::read(body, Contract::V2.max_body(), &context.shared.places).await {
+        Ok(body) => body,
+        Err(error) => return error.answer(&context, Contract::V2, id),
     };
     context.progress.enter(Phase::Working);
     let authorization = authorization(&head.headers);
@@ -176,6 +202,18 @@ async fn poll(context: Context, authorization: Option<String>, session_id: Strin
     context.progress.enter(Phase::Working);
     let api = Arc::clone(&context.shared.api);
     reply(&context, api.poll(authorization.as_deref(), &session_id).await, id)
+}
+
+/// The answer to what is no request as HTTP has it.
+pub fn malformed(context: &Context, contract: Contract, id: HeaderValue) -> Answer {
+    context.shared.refusals.malformed.add(1);
+    unread(reply(context, Refusal::Malformed.reply(contract), id))
+}
+
+/// The answer where there is no place for a request.
+pub fn overloaded(context: &Context, contract: Contract, id: HeaderValue) -> Answer {
+    context.shared.refusals.overloaded.add(1);
+    reply(context, Refusal::Overloaded.reply(contract), id)
 }
 
 /// An answer to a request whose body is not read to its end, so that the connection is of no further use.
@@ -196,9 +234,8 @@ pub fn reply(context: &Context, mut reply: Reply, request_id: HeaderValue) -> An
     }
     let mut answer = Response::new(AnswerBody::whole(reply.body, Arc::clone(&context.progress)));
     *answer.status_mut() = StatusCode::from_u16(reply.status).expect("api answers with HTTP's numbers");
-    if let Some((route, since)) = context.asked {
-        context.shared.requests.answered(route, reply.status, since.elapsed(), &request_id);
-    }
+    let requests = &context.shared.requests;
+    requests.answered(context.route, context.method, reply.status, context.since.elapsed(), &request_id);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.media_type));
     headers.insert(REQUEST_ID, request_id);
@@ -219,7 +256,7 @@ fn request_id(context: &Context, headers: &HeaderMap) -> HeaderValue {
     };
     let given = headers.get(REQUEST_ID).filter(plausible);
     match given {
-        Some(id) if context.shared.addresses.is_trusted(context.peer) => id.clone(),
+        Some(id) if context.shared.proxies.is_trusted(context.peer) => id.clone(),
         _ => HeaderValue::from_str(&format!("{:016x}", Uuid::new_v4().as_u64_pair().1)).expect("hex digits"),
     }
 }

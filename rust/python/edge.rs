@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{IntoPyDict, PyDict};
 
 use super::core::Core;
 use super::requests::Requests;
@@ -66,19 +66,16 @@ impl Edge {
         self.edge.drain();
     }
 
+    #[getter]
+    fn is_drained(&self) -> bool {
+        self.edge.is_drained()
+    }
+
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.edge.close());
     }
 
     fn refusals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let refusals = self.edge.refusals();
-        let counts = PyDict::new(py);
-        counts.set_item("too_many_connections", refusals.too_many_connections.get())?;
-        counts.set_item("too_many_of_address", refusals.too_many_of_address.get())?;
-        counts.set_item("too_slow", refusals.too_slow.get())?;
-        counts.set_item("malformed", refusals.malformed.get())?;
-        counts.set_item("upstream_unavailable", refusals.upstream_unavailable.get())?;
-        counts.set_item("overloaded", refusals.overloaded.get())?;
-        Ok(counts)
+        self.edge.refusals().counts().into_py_dict(py)
     }
 }

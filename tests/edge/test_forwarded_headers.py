@@ -1,21 +1,15 @@
 """What the application behind the edge gets to see of a request, and the client of its answer."""
 
-import socket
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.upstream import EdgeAlone, Received, edge_alone
+from tests.support.upstream import EdgeAlone, Received, edge_alone, free_address
 from tests.support.wire import Answer, Wire, chunked
 
 CLIENT = "127.0.0.9"
 PROXY = "127.0.0.10"
 OUTER_PROXY = "127.0.0.11"
-
-
-def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +50,18 @@ def test_a_chunked_body_comes_through(edge: EdgeAlone, method: str) -> None:
         (CLIENT, ["1.2.3.4"], CLIENT),
         (PROXY, [], PROXY),
         (PROXY, ["1.2.3.4"], f"1.2.3.4, {PROXY}"),
+        (PROXY, ["a\xe9, 1.2.3.4:5555"], f"a\xe9, 1.2.3.4:5555, {PROXY}"),
         (PROXY, ["1.2.3.4, 5.6.7.8", OUTER_PROXY], f"1.2.3.4, 5.6.7.8, {OUTER_PROXY}, {PROXY}"),
     ],
 )
 def test_whose_request_it_is(edge: EdgeAlone, via: str, given: list[str], expected: str) -> None:
     received, _ = forwarded(edge, *(f"X-Forwarded-For: {value}" for value in given), via=via)
     assert received.values("x-forwarded-for") == [expected]
+
+
+def test_it_says_that_it_was_between(edge: EdgeAlone) -> None:
+    received, _ = forwarded(edge, "Via: 1.0 elsewhere")
+    assert received.values("via") == ["1.0 elsewhere", "1.1 pychat"]
 
 
 def test_a_clients_own_id_is_replaced(edge: EdgeAlone) -> None:
@@ -139,6 +139,12 @@ def test_expect_is_met_here(edge: EdgeAlone) -> None:
         assert wire.answer().status == 200
     received = edge.application.received[-1]
     assert (received.values("expect"), received.body) == ([], b"body")
+
+
+def test_a_body_that_is_too_large_need_not_be_sent(edge: EdgeAlone) -> None:
+    with Wire(edge.url) as wire:
+        answer = wire.ask("POST", "/x", ["Expect: 100-continue", "Content-Length: 1000001"])
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
 
 
 def test_a_whole_address_in_the_request_line_overrules_host(edge: EdgeAlone) -> None:

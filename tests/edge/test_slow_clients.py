@@ -1,8 +1,10 @@
-"""Clients that hold a connection by being slow: 5 s for a head and 10 s for a body are what they get."""
+"""Clients that hold a connection by being slow: 5 s for a head and 10 s for a body are what they get, and 30 s to take
+some more of an answer (which `rust/edge/stream.rs` tests)."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import ClassVar
 
 import pytest
 
@@ -23,7 +25,7 @@ LATE_SEC = 3
 
 @pytest.fixture(scope="module")
 def server(launch: Launch) -> Iterator[Server]:
-    with launch({"POLLING_CONFIG": {"polling_time_sec": 60}}) as started:
+    with launch({"POLLING_CONFIG": {"polling_time_sec": 60}, "SEND_LIMITER_CONFIG": {"is_enabled": False}}) as started:
         yield started
 
 
@@ -50,6 +52,26 @@ class SlowClient:
         return self.closed_after_sec is not None
 
 
+class SlowReader:
+    """Has asked for messages, and for more behind them, and takes nothing of what comes."""
+
+    TEXTS: ClassVar = [f"{number}" + "\U0001f40c" * 3_500 for number in range(60)]
+
+    def __init__(self, server: Server, owner: Person) -> None:
+        session = owner.session()
+        chat_id = owner.chat_with(owner)
+        for text in self.TEXTS:
+            owner.says(chat_id, text)
+        self.wire = Wire(server.url, receive_buffer=4_096)
+        self.wire.request("GET", f"/v1/messages/poll/{session.session_id}", [f"Authorization: Bearer {owner.token}"])
+        self.wire.request("GET", "/ping")
+
+    def expect_all(self) -> None:
+        with self.wire:
+            assert [message["text"] for message in self.wire.answer().json["messages"]] == self.TEXTS
+            assert self.wire.answer().status == 200
+
+
 @pytest.fixture
 def connect(server: Server) -> Iterator[Callable[[], Wire]]:
     """Makes connections that end with the test."""
@@ -57,7 +79,10 @@ def connect(server: Server) -> Iterator[Callable[[], Wire]]:
         yield lambda: stack.enter_context(Wire(server.url))
 
 
-def test_who_is_slow_loses_the_connection_and_who_waits_does_not(alice: Person, connect: Callable[[], Wire]) -> None:
+def test_who_is_slow_loses_the_connection_and_who_waits_does_not(
+    server: Server, alice: Person, connect: Callable[[], Wire]
+) -> None:
+    reader = SlowReader(server, alice)
     idle, silent, parked = connect(), connect(), alice.session().park()
     assert idle.ask("GET", "/ping").status == 200
 
@@ -76,6 +101,7 @@ def test_who_is_slow_loses_the_connection_and_who_waits_does_not(alice: Person, 
     expect_closed(bodies, BODY_SEC)
     for waiting in (idle, silent):
         assert waiting.ask("GET", "/ping").status == 200
+    reader.expect_all()
     alice.says(alice.chat_with(alice), "still there")
     assert parked.answer()[1]["messages"][0]["text"] == "still there"
 

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.conftest import Launch
 from tests.support.client import Person
 from tests.support.door import through_the_edge
+from tests.support.metrics import Scrape
 from tests.support.parked import OpenPoll
+from tests.support.postgres import Postgres
 from tests.support.server import Server
 from tests.support.wait import wait_until
 from tests.support.wire import Closed, Wire, head
@@ -65,6 +68,15 @@ def test_a_message_accepted_at_the_last_moment_is_handed_over(launch: Launch) ->
             assert server.exit_code() == 0
 
 
+def is_refused(server: Server) -> bool:
+    """Whether a connection is."""
+    try:
+        Wire(server.url).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def send(wire: Wire, sender: Person, chat_id: str, *, part: slice = slice(None)) -> None:
     """Sends a message, or a part of the request."""
     body = b'{"message": {"chat_id": "%s", "payload": "last words"}}' % chat_id.encode()
@@ -76,6 +88,42 @@ def send(wire: Wire, sender: Person, chat_id: str, *, part: slice = slice(None))
 def monitor(server: Server) -> Iterator[Wire]:
     with Wire(server.monitor_url) as wire:
         yield wire
+
+
+def test_requests_that_have_arrived_are_answered(launch: Launch) -> None:
+    for _ in range(3):
+        with launch({"SEND_LIMITER_CONFIG": {"is_enabled": False}}) as server, ExitStack() as stack:
+            alice = server.person()
+            chat_id = alice.chat_with(alice)
+            used = [stack.enter_context(Wire(server.url)) for _ in range(50)]
+            for wire in used:
+                assert wire.ask("GET", "/ping").status == 200
+            with server.frozen():
+                server.terminate()
+                # The system takes connections for the server.
+                wires = used + [stack.enter_context(Wire(server.url)) for _ in range(50)]
+                for wire in wires:
+                    send(wire, alice, chat_id)
+            statuses = {wire.answer().status for wire in wires}
+            assert statuses <= {202, 503}
+            assert server.exit_code() == 0
+
+
+def test_a_poll_that_begins_while_messages_are_stored_gets_them(
+    server: Server, alice: Person, postgres: Postgres, monitor: Wire
+) -> None:
+    chat_id, session = alice.chat_with(alice), alice.session()
+    with Wire(server.url) as wire:
+        with postgres.frozen():
+            send(wire, alice, chat_id)
+            wait_until(lambda: Scrape.of(server).value("chat_journal_pending_current") == 1, "the message waits")
+            server.terminate()
+            wait_until(lambda: b"stopping" in monitor.ask("GET", "/service/ready").body, "the stop has begun")
+            poll = session.open_poll()
+        status, body = poll.answer()
+        assert (status, [message["text"] for message in body["messages"]]) == (200, ["last words"])
+        assert wire.answer().status == 202
+    assert server.exit_code() == 0
 
 
 def test_what_is_new_is_refused_and_operators_are_told(server: Server, alice: Person, monitor: Wire) -> None:
@@ -92,8 +140,7 @@ def test_what_is_new_is_refused_and_operators_are_told(server: Server, alice: Pe
         wait_until(lambda: monitor.ask("GET", "/service/ready").status == 503, "operators are told")
         assert "stopping" in monitor.ask("GET", "/service/ready").json["message"]
         assert monitor.ask("GET", "/service/live").status == 200
-        with pytest.raises(ConnectionRefusedError):
-            Wire(server.url)
+        wait_until(lambda: is_refused(server), "no connections are taken")
 
         send(sending, alice, chat_id, part=slice(-1, None))
         answer = sending.answer()

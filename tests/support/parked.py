@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import resource
 import select
 import socket
 import struct
@@ -48,6 +49,13 @@ class OpenPoll:
         """Resets the connection, as the system does for a client that was killed."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.close()
+
+
+def raise_open_files_limit(needed: int) -> None:
+    """Every poll is an open file, and the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def first_answered(polls: Sequence[OpenPoll]) -> OpenPoll:

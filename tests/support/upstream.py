@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import tempfile
 import threading
@@ -32,10 +33,12 @@ class Received:
 
 @dataclass
 class Application:
-    """Answers every request with 200 and `headers`."""
+    """Answers every request with 200 and `headers`, once `answering` is set, or hangs up instead."""
 
     headers: Sequence[tuple[str, str]] = ()
     received: list[Received] = field(default_factory=list)
+    answering: threading.Event = field(default_factory=threading.Event)
+    hangs_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,37 +46,47 @@ class EdgeAlone:
     url: str
     monitor_url: str
     application: Application
+    edge: Edge
+    requests: Requests
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 @contextmanager
 def edge_alone(public: str, monitor: str, trusted_proxies: Sequence[str] = ()) -> Iterator[EdgeAlone]:
     """Listens on these addresses (`host:port`) for the `with` block."""
-    application = Application()
+    application, requests = Application(), Requests(logged=False)
+    application.answering.set()
     with tempfile.TemporaryDirectory() as folder:
-        socket = str(Path(folder) / "application.sock")
-        with _Server(socket, _handler(application)) as server:
+        upstream = str(Path(folder) / "application.sock")
+        with _Server(upstream, _handler(application)) as server:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
             edge = Edge(
                 Core(signing_key=SIGNING_KEY.encode()),
-                Requests(logged=False),
+                requests,
                 listen=public,
                 monitor=monitor,
-                upstream=socket,
+                upstream=upstream,
                 threads=1,
-                max_connections=100,
-                max_connections_per_address=100,
+                max_connections=2_000,
+                max_connections_per_address=2_000,
                 trusted_proxies=list(trusted_proxies),
                 watchdog_sec=3600,  # no loop turns here
             )
             try:
-                yield EdgeAlone(f"http://{public}", f"http://{monitor}", application)
+                yield EdgeAlone(f"http://{public}", f"http://{monitor}", application, edge, requests)
             finally:
+                application.answering.set()
                 edge.close()
                 server.shutdown()
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
+    request_queue_size = 1_000
 
 
 def _handler(application: Application) -> type[BaseHTTPRequestHandler]:
@@ -84,6 +97,10 @@ def _handler(application: Application) -> type[BaseHTTPRequestHandler]:
             framed = "content-length" in self.headers or "transfer-encoding" in self.headers
             body = read_body(self.rfile, self.headers) if framed else b""
             application.received.append(Received(self.command, self.path, self.headers.items(), body))
+            application.answering.wait()
+            if application.hangs_up:
+                self.close_connection = True
+                return
             self.send_response(200)
             self.send_header("Content-Length", "2")
             for name, value in application.headers:

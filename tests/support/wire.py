@@ -42,13 +42,23 @@ class Answer:
 class Wire:
     """One connection; `url` names the listener."""
 
-    def __init__(self, url: str, address: str = "127.0.0.1") -> None:
-        """`address` is the client's own: the whole of 127.0.0.0/8 is ours to use."""
+    def __init__(self, url: str, address: str = "127.0.0.1", receive_buffer: int | None = None) -> None:
+        """`address` is the client's own: the whole of 127.0.0.0/8 is ours to use. `receive_buffer`: bytes that the
+        system takes for it before it reads."""
         listener = urlsplit(url)
         assert listener.hostname
         assert listener.port
         self.host = listener.netloc
-        self.socket = socket.create_connection((listener.hostname, listener.port), ANSWER_WITHIN_SEC, (address, 0))
+        self.socket = socket.socket()
+        self.socket.settimeout(ANSWER_WITHIN_SEC)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        try:
+            self.socket.bind((address, 0))
+            self.socket.connect((listener.hostname, listener.port))
+        except BaseException:
+            self.socket.close()
+            raise
         self._input = self.socket.makefile("rb")
 
     def __enter__(self) -> Wire:

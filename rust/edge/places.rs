@@ -1,0 +1,65 @@
+//! What a request has to have a place for: the application, which answers so many at a time, and the memory of a long body.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::address::{Addresses, Place};
+use super::listener::Door;
+
+/// Requests the application may have under way. It answers some 2,000 a second, so that the last of them waits for a
+/// quarter of a second; each takes some 30 KB meanwhile. More are refused at once.
+const UNDER_WAY: usize = 500;
+/// And how many of one client's, so that none alone can shut all others out: places are kept until the application has
+/// answered, also for who has left.
+const OF_ADDRESS: usize = UNDER_WAY / 2;
+/// Operators have places of their own, and get in when nobody else does.
+const OPERATORS: usize = 50;
+/// Bodies of more than `SMALL_BODY` bytes that may be held at a time, by all connections: 64 MB of the longest.
+const LONG_BODIES: usize = 1_000;
+/// As much as a connection's own buffer holds.
+pub const SMALL_BODY: usize = 8 * 1024;
+
+pub struct Places {
+    under_way: Arc<Semaphore>,
+    operators: Arc<Semaphore>,
+    of_address: Arc<Addresses>,
+    long_bodies: Arc<Semaphore>,
+}
+
+/// Given back when dropped.
+pub struct UnderWay {
+    _place: OwnedSemaphorePermit,
+    _of_address: Option<Place>,
+}
+
+/// Room for a long body; given back when dropped.
+pub type Room = OwnedSemaphorePermit;
+
+impl Places {
+    pub fn new() -> Self {
+        let semaphore = |places| Arc::new(Semaphore::new(places));
+        Self {
+            under_way: semaphore(UNDER_WAY),
+            operators: semaphore(OPERATORS),
+            of_address: Arc::new(Addresses::new(OF_ADDRESS)),
+            long_bodies: semaphore(LONG_BODIES),
+        }
+    }
+
+    /// A place for one more request of this client's, if there is one.
+    pub fn enter(&self, door: Door, client: IpAddr) -> Option<UnderWay> {
+        let (places, of_address) = match door {
+            Door::Public => (&self.under_way, Some(self.of_address.enter(client)?)),
+            Door::Monitor => (&self.operators, None),
+        };
+        let place = Arc::clone(places).try_acquire_owned().ok()?;
+        Some(UnderWay { _place: place, _of_address: of_address })
+    }
+
+    /// Room for one more long body, if there is some.
+    pub fn room(&self) -> Option<Room> {
+        Arc::clone(&self.long_bodies).try_acquire_owned().ok()
+    }
+}
