@@ -1,5 +1,6 @@
 """`/`: the chat in the browser."""
 
+import re
 from functools import cache
 
 from litestar import HttpMethod, Response, route
@@ -22,6 +23,8 @@ PROTECTION = {
 }
 
 ASK_EACH_TIME = "no-cache"
+# Not where it is named to be refused, as `gzip;q=0`.
+WANTS_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 KEEP_FOR_GOOD = "public, max-age=31536000, immutable"
 
 
@@ -47,7 +50,7 @@ def show_file(request: AnyRequest, version: FromPath[str], name: FromPath[str]) 
 
 
 def _answer(request: AnyRequest, file: PageFile, cache_control: str) -> Response[bytes]:
-    is_compressed = "gzip" in request.headers.get("accept-encoding", "")
+    is_compressed = bool(WANTS_GZIP.search(request.headers.get("accept-encoding", "")))
     etag = f'"{file.digest}-gzip"' if is_compressed else f'"{file.digest}"'
     headers = {**PROTECTION, "cache-control": cache_control, "etag": etag, "vary": "accept-encoding"}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}

@@ -52,6 +52,7 @@ def test_what_one_has_is_not_sent_again(anybody: Api, encoding: str) -> None:
 def test_files_are_compressed_for_those_who_can_read_it(server: Server, main_module: str) -> None:
     plain_headers, plain = raw(server, main_module, "identity")
     assert "content-encoding" not in plain_headers
+    assert "content-encoding" not in raw(server, main_module, "gzip; q=0, br")[0]
     packed_headers, packed = raw(server, main_module, "br, gzip")
     assert packed_headers["content-encoding"] == "gzip"
     assert packed_headers["etag"] != plain_headers["etag"]

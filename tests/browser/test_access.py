@@ -29,6 +29,8 @@ def test_all_of_it_by_keyboard(ann: Window, bob: Person) -> None:
     page.keyboard.press("Enter")
 
     expect(page.get_by_text("No chats yet.")).to_be_visible()
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.press("Tab")
     page.keyboard.press("Control+k")
     expect(page.get_by_role("searchbox")).to_be_focused()
     page.keyboard.type(bob.username[:12])
@@ -107,6 +109,8 @@ def test_nobody_is_shut_out(looked_at: Window, alice: Person, bob: Person) -> No
     expect_accessible(page)
     for text in ("Hello", "See https://example.org"):
         bob.says(alice.chat_with(bob), text)
+    page.get_by_role("button", name="Sign in").click()
+    expect_accessible(page)
     looked_at.sign_in(alice.username)
     expect(looked_at.row("Somebody").get_by_label("2 unread")).to_be_visible()
     expect_accessible(page)
@@ -123,6 +127,37 @@ def test_nobody_is_shut_out(looked_at: Window, alice: Person, bob: Person) -> No
     looked_at.expect_sent("A late one")
     page.get_by_role("button", name="Somebody").click()
     expect(page.get_by_role("dialog")).to_contain_text(f"@{bob.username}")
+    expect_accessible(page)
+
+
+def test_nobody_is_shut_out_of_the_rest(looked_at: Window, alice: Person, bob: Person) -> None:
+    page = looked_at.page
+    looked_at.sign_in(alice.username)
+    expect(page.get_by_text("No chats yet.")).to_be_visible()
+    expect_accessible(page)
+    page.get_by_role("searchbox").fill(bob.username)
+    expect(page.get_by_role("list", name="People").get_by_role("link")).to_have_count(1)
+    expect_accessible(page)
+    looked_at.find(bob.username)
+    page.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=403, body='{"code": "may_not_post"}'))
+    looked_at.composer.fill("Refused")
+    page.get_by_role("button", name="Send").click()
+    expect(looked_at.message("Refused").get_by_role("button", name="Try again")).to_be_visible()
+    expect_accessible(page)
+    if page.get_by_role("link", name="Back to the chats").is_visible():
+        page.get_by_role("link", name="Back to the chats").click()
+    page.get_by_role("button", name="Your profile").click()
+    for more in ("Change the password", "Delete the account"):
+        page.get_by_text(more).click()
+    expect_accessible(page)
+    page.get_by_role("button", name="Sign out").click()
+    question = page.get_by_role("dialog", name="1 message is not sent yet and would be lost.")
+    expect(question).to_be_visible()
+    expect_accessible(page)
+    question.get_by_role("button", name="Stay").click()
+    page.get_by_role("button", name="Close").click()
+    assert alice.delete(alice.username).status_code == 200
+    expect(page.get_by_role("dialog", name="Still you?")).to_be_visible()
     expect_accessible(page)
 
 
@@ -143,3 +178,17 @@ def test_who_wants_no_motion_gets_none(browsing: Browsing, alice: Person, bob: P
     window.write("still")
     window.expect_sent("still")
     assert window.page.evaluate("document.getAnimations().length") == 0
+
+
+def test_many_messages_at_once_are_told_by_their_number(ann: Window, alice: Person, bob: Person) -> None:
+    chat_id = alice.chat_with(bob)
+    bob.says(chat_id, "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    expect(ann.message("the first")).to_be_visible()
+    ann.page.context.set_offline(True)
+    expect(ann.connection).to_be_visible()
+    for number in range(5):
+        bob.says(chat_id, f"meanwhile {number}")
+    ann.page.context.set_offline(False)
+    expect(ann.page.locator("#announcements")).to_have_text("Somebody: 5 new messages")

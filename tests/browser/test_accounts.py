@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import Window
-from tests.support.client import PASSWORD, Person
+from tests.support.client import PASSWORD, Person, new_name
 from tests.support.door import through_the_edge
 
 pytestmark = through_the_edge
@@ -73,6 +73,42 @@ def test_a_profile_is_shown_and_ones_own_changed(ann: Window, ben: Window, alice
     ben.open("Alice Liddell")
     ben.page.get_by_role("button", name="Alice Liddell").click()
     expect(ben.page.get_by_role("dialog")).to_contain_text("Down the hole\nand back")
+
+
+def test_a_new_username_is_known_in_all_tabs(ann: Window, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "Hello")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    ann.composer.fill("half a thou")
+    other = ann.another_tab()
+    other.visit()
+    other.open("Somebody")
+    ann.page.get_by_role("button", name="Your profile").click()
+    dialog = ann.page.get_by_role("dialog")
+    field = dialog.get_by_label("Username", exact=True)
+
+    field.fill("1st")
+    dialog.get_by_role("button", name="Save").click()
+    expect(field).to_have_accessible_description(re.compile("no digit first"))
+    field.fill(bob.username)
+    dialog.get_by_role("button", name="Save").click()
+    expect(field).to_have_accessible_description(re.compile("This username is taken"))
+    expect(field).to_be_focused()
+    expect(field).to_have_value(bob.username)
+
+    new = new_name()
+    field.fill(new)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    for tab in (ann, other):
+        tab.page.get_by_role("button", name="Your profile").click()
+        expect(tab.page.get_by_role("dialog")).to_contain_text(f"@{new}")
+        tab.page.keyboard.press("Escape")
+        expect(tab.composer).to_have_value("half a thou")
+    ann.composer.press("Enter")
+    for tab in (ann, other):
+        tab.expect_sent("half a thou")
+    assert alice.login(new).status_code == 200
 
 
 def test_a_changed_password_keeps_one_signed_in(ann: Window, alice: Person) -> None:

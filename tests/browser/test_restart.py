@@ -6,6 +6,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.browser import Browsing
 from tests.support.door import through_the_edge
+from tests.support.history import texts_seen_by
 from tests.support.server import Options, Server, running
 
 pytestmark = through_the_edge
@@ -21,20 +22,31 @@ def test_a_page_that_is_open_over_a_restart_loses_nothing(
     bob.says(alice.chat_with(bob), "before")
     window = browsing.window()
     window.sign_in(alice.username)
-    window.open("Somebody")
-    expect(window.message("before")).to_be_visible()
+    tabs = [window, window.another_tab()]
+    tabs[1].visit()
+    for tab in tabs:
+        tab.open("Somebody")
+        expect(tab.message("before")).to_be_visible()
     first.stop()
 
-    expect(window.connection).to_contain_text("No connection.")
-    window.write("into the void")
-    expect(window.message("into the void").get_by_role("img", name="Waiting to be sent")).to_be_visible()
+    written = [f"into the void {number}" for number in range(6)]
+    for tab in tabs:
+        expect(tab.connection).to_contain_text("No connection.")
+    for number, text in enumerate(written):
+        tabs[number % 2].write(text)
+    for tab in tabs:
+        expect(tab.texts).to_have_text(["before", *written])
+        expect(tab.page.get_by_role("img", name="Waiting to be sent")).to_have_count(len(written))
 
     address = first.url.removeprefix("http://")
     same = Options(options.folder, {**options.environment, "PYCHAT_HTTP__LISTEN": address}, options.dynamic_config)
     with running(same) as second:
-        window.expect_sent("into the void")
-        expect(window.connection).to_be_hidden()
+        for tab in tabs:
+            expect(tab.page.get_by_role("img", name="Sent", exact=True)).to_have_count(len(written))
+            expect(tab.connection).to_be_hidden()
         bob.http = second.http
         bob.says(bob.chat_with(alice), "after")
-        expect(window.texts).to_have_text(["before", "into the void", "after"])
+        for tab in tabs:
+            expect(tab.texts).to_have_text(["before", *written, "after"])
+        assert texts_seen_by(bob) == ["before", *written, "after"]
         browsing.close()

@@ -43,3 +43,25 @@ def test_links_lead_where_they_say(ann: Window, alice: Person, bob: Person) -> N
     for link in links.all():
         assert link.get_attribute("href") == link.inner_text()
         assert link.get_attribute("rel") == "noopener noreferrer nofollow"
+
+
+def test_what_looks_like_another_address_is_no_link_or_says_where_it_leads(
+    ann: Window, alice: Person, bob: Person
+) -> None:
+    lines = [
+        "https://bank.example@evil.example/login",
+        "https://bank.example\u200b.evil.example",
+        "https://bank.example\\@evil.example",
+        "(参照：https://example.org/道。)",
+        "https://\u0430pple.example/",
+        "JavaScript:alert(1) data:text/html,x vbscript:x //evil.example",
+    ]
+    alice.says(alice.chat_with(bob), "\n".join(lines))
+    ann.sign_in(bob.username)
+    ann.open("Somebody")
+    expect(ann.texts).to_have_text(["\n".join(lines)])
+    links = ann.page.locator(".message .text a")
+    expect(links).to_have_text(
+        ["https://bank.example", "https://bank.example", "https://example.org/道", "https://\u0430pple.example/"]
+    )
+    assert [link.get_attribute("title") for link in links.all()] == [None, None, None, "Leads to xn--pple-43d.example"]

@@ -3,15 +3,15 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from tests.conftest import Launch
 from tests.support.browser import Window
-from tests.support.client import Person
+from tests.support.client import PASSWORD, Person, new_name
 from tests.support.door import through_the_edge
+from tests.support.history import texts_seen_by
 from tests.support.server import Server
 
 pytestmark = through_the_edge
@@ -35,30 +35,46 @@ def chatting(ann: Window, alice: Person, bob: Person) -> Window:
     return ann
 
 
-def texts_seen_by(person: Person) -> list[str]:
-    """The messages of the person's only chat, as the server has them."""
-    chat = person.request("GET", "/v2/chats").json()["items"][0]
-    messages = person.request("GET", f"/v2/chats/{chat['id']}/messages").json()["items"]
-    return [message["text"] for message in messages]
-
-
 def test_what_is_written_offline_goes_out_once(chatting: Window, alice: Person, bob: Person) -> None:
     context = chatting.page.context
+    tabs = [chatting, chatting.another_tab()]
+    tabs[1].visit()
+    tabs[1].open("Somebody")
     context.set_offline(True)
-    expect(chatting.connection).to_contain_text("No connection.")
-    chatting.write("written offline")
-    chatting.write("and more")
-    expect(chatting.message("and more").get_by_role("img", name="Waiting to be sent")).to_be_visible()
-    expect(chatting.connection).to_contain_text("2 messages wait and will go out by itself.")
-    bob.says(alice.chat_with(bob), "said meanwhile")
+    for tab in tabs:
+        expect(tab.connection).to_contain_text("No connection.")
+    written = [f"written offline {number}" for number in range(6)]
+    for number, text in enumerate(written):
+        tabs[number % 2].write(text)
+    expect(chatting.connection).to_contain_text("6 messages wait and will go out by themselves.")
+    expect(chatting.page.get_by_role("img", name="Waiting to be sent")).to_have_count(6)
+    for number in range(3):
+        bob.says(alice.chat_with(bob), f"said meanwhile {number}")
 
     context.set_offline(False)
-    chatting.expect_sent("and more")
-    expect(chatting.connection).to_be_hidden()
-    expect(chatting.texts).to_have_count(4)
-    assert sorted(texts_seen_by(bob)) == sorted(["the first", "said meanwhile", "written offline", "and more"])
+    for tab in tabs:
+        expect(tab.page.get_by_role("img", name="Sent", exact=True)).to_have_count(6)
+        expect(tab.connection).to_be_hidden()
     bob.says(alice.chat_with(bob), "welcome back")
-    expect(chatting.message("welcome back")).to_be_visible()
+    said = texts_seen_by(bob)
+    assert said == ["the first", *[f"said meanwhile {number}" for number in range(3)], *written, "welcome back"]
+    for tab in tabs:
+        expect(tab.texts).to_have_text(said)
+
+
+def test_a_form_keeps_what_was_typed_without_a_connection(ann: Window) -> None:
+    ann.visit()
+    ann.page.context.set_offline(True)
+    form = ann.page.get_by_role("form", name="Make an account")
+    username = new_name()
+    form.get_by_label("Username").fill(username)
+    form.get_by_label("Password").fill(PASSWORD)
+    form.get_by_role("button", name="Start chatting").click()
+    expect(form.get_by_role("alert")).to_contain_text("The server cannot be reached. Check your connection.")
+    ann.page.context.set_offline(False)
+    expect(form.get_by_label("Username")).to_have_value(username)
+    form.get_by_role("button", name="Start chatting").click()
+    expect(ann.page.get_by_text("No chats yet.")).to_be_visible()
 
 
 def test_what_waits_outlives_a_reload(chatting: Window, bob: Person) -> None:
@@ -100,38 +116,10 @@ def test_an_answer_that_was_lost_doubles_nothing(chatting: Window, bob: Person) 
     assert texts_seen_by(bob) == ["the first", "only once"]
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "words"),
-    [
-        (503, "journal_full", "more messages than it can keep"),
-        (503, "outcome_unknown", "It cannot arrive twice."),
-        (429, "rate_limited", "You write faster than is allowed."),
-    ],
-)
-def test_a_passing_failure_is_told_and_tried_again(
-    chatting: Window, bob: Person, status: int, code: str, words: str
-) -> None:
-    refusals: list[str] = []
-
-    def refuse_once(route: Route) -> None:
-        if route.request.method == "POST" and not refusals:
-            refusals.append(code)
-            route.fulfill(**problem(status, code))
-        else:
-            route.continue_()
-
-    chatting.page.route("**/v2/chats/*/messages*", refuse_once)
-    chatting.write("again and again")
-    expect(chatting.message("again and again")).to_contain_text(words)
-    chatting.expect_sent("again and again")
-    assert refusals == [code]
-    assert texts_seen_by(bob) == ["the first", "again and again"]
-
-
 def test_a_refused_message_can_be_edited_tried_again_or_discarded(chatting: Window, bob: Person) -> None:
     page = chatting.page
-    refuse = {**problem(400, "validation_failed"), "body": json.dumps({"errors": {"text": ["The text is unseemly"]}})}
-    page.route("**/v2/chats/*/messages", lambda route: route.fulfill(**refuse))
+    body = json.dumps({"code": "validation_failed", "errors": {"text": ["The text is unseemly"]}})
+    page.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=400, body=body))
     for text in ("one", "two", "three"):
         chatting.write(text)
         expect(chatting.message(text)).to_contain_text("Not sent. The text is unseemly.")
@@ -184,12 +172,3 @@ def test_a_deleted_account_is_told(chatting: Window, alice: Person) -> None:
     expect(chatting.page.get_by_role("dialog", name="Still you?")).to_contain_text("This account has been deleted.")
     chatting.page.get_by_role("button", name="Sign out").click()
     expect(chatting.page.get_by_role("form", name="Welcome back")).to_be_visible()
-
-
-def problem(status: int, code: str) -> dict[str, Any]:
-    """What a route answers for such a failure."""
-    return {
-        "status": status,
-        "headers": {"content-type": "application/problem+json", "retry-after": "1"},
-        "body": json.dumps({"status": status, "title": "-", "detail": "A sentence", "code": code}),
-    }

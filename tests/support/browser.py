@@ -83,6 +83,27 @@ class Window:
     def visit(self) -> None:
         self.page.goto(f"{self.url}/")
 
+    def look_away(self) -> None:
+        """As when another window covers this one. Playwright has every page believe that it is looked at."""
+        self.page.evaluate(
+            """() => {
+                Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
+                document.hasFocus = () => false;
+                dispatchEvent(new Event("blur"));
+                document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )
+
+    def look_back(self) -> None:
+        self.page.evaluate(
+            """() => {
+                delete document.hidden;
+                delete document.hasFocus;
+                dispatchEvent(new Event("focus"));
+                document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )
+
     def sign_up(self, username: str, display_name: str = "", password: str = PASSWORD) -> None:
         self.visit()
         form = self.page.get_by_role("form", name="Make an account")

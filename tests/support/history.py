@@ -1,4 +1,4 @@
-"""Messages of long ago, written behind the server's back."""
+"""What was said: messages of long ago, written behind the server's back, and the past as a person sees it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,3 +46,10 @@ def write_history(server: Server, chat_id: str, lines: Sequence[Line]) -> None:
         [line.text for line in lines],
         [line.client_id for line in lines],
     )
+
+
+def texts_seen_by(person: Person) -> list[str]:
+    """The messages of the person's only chat, as the server has them."""
+    chat = person.request("GET", "/v2/chats").json()["items"][0]
+    messages = person.request("GET", f"/v2/chats/{chat['id']}/messages").json()["items"]
+    return [message["text"] for message in messages]

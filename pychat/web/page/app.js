@@ -3,10 +3,11 @@
 import * as api from "./api.js";
 import { forgetAccount, keepAccount, onAccountChange, renameAccount } from "./account.js";
 import { Chats } from "./chats.js";
-import { ask, partsOf, say, showAvatar } from "./dom.js";
+import { ask, isTouched, partsOf, say, showAvatar } from "./dom.js";
 import { History } from "./history.js";
 import { Outbox } from "./outbox.js";
 import { Stream } from "./stream.js";
+import { onNewDay } from "./time.js";
 import { count, explain } from "./words.js";
 import { ChatList } from "./views/chat_list.js";
 import { Conversation } from "./views/conversation.js";
@@ -59,8 +60,13 @@ export function startChat({ username, token }) {
     if (account?.username !== username) location.reload();
     else if (signInAgain.isOpen) goOn(account.token);
   });
+  onNewDay(() => {
+    list.show(openId);
+    conversation.showDays();
+  });
   connect(token);
   route();
+  if (!openId && !isTouched()) parts.query.focus();
   api.profile(username).then(showMe).catch(onFailure);
 
   function connect(newToken) {
@@ -100,7 +106,9 @@ export function startChat({ username, token }) {
   function showConnection() {
     if (signInAgain.isOpen) return say(parts.connection, "");
     const waiting = outbox.entries.filter(({ state }) => state === "waiting").length;
-    const kept = waiting ? `${count(waiting, "message waits", "messages wait")} and will go out by itself.` : "You can go on writing.";
+    const kept = waiting
+      ? `${count(waiting, "message waits and will go out by itself", "messages wait and will go out by themselves")}.`
+      : "You can go on writing.";
     if (stream.state === "offline" || trouble?.status === 0) return say(parts.connection, `No connection. ${kept}`);
     if (stream.state === "crowded")
       return say(parts.connection, "You are connected on many devices at once: news comes here with a delay. Close one of them.");

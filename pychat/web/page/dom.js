@@ -42,6 +42,9 @@ export function moveFocus(event, links) {
   return true;
 }
 
+/** Whether one touches the screen: then its keyboard covers half of it, and comes up with every focus on a field. */
+export const isTouched = () => matchMedia("(pointer: coarse)").matches;
+
 /** Asks in a dialog; resolves to whether the answer was `yes`. */
 export async function ask(text, yes) {
   const dialog = document.getElementById("question");

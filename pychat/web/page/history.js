@@ -1,6 +1,9 @@
 /**
  * The messages of one chat, as far as they are loaded: one stretch without gaps up to `#seen`, and beyond it at most
- * one's own that the server has acknowledged. Events: `older` and `newer` with the messages added, as `detail`.
+ * one's own that the server has acknowledged. After a long absence the stretch ends before the newest: then it
+ * `isBehind`, and either goes on from there or leaps to the newest page.
+ *
+ * Events: `older` and `newer` with the messages added, as `detail`; `behind`; `leapt`, all messages are others now.
  */
 
 import * as api from "./api.js";
@@ -9,9 +12,15 @@ import { isLater } from "./ids.js";
 
 const PAGE = 100;
 const LARGEST_PAGE = 200;
+/** Who missed more than so many pages goes to the newest, and scrolls back for what lies between. */
+const PAGES_AT_ONCE = 2;
 
 export class History extends EventTarget {
   isLoaded = false;
+  /** Whether there are messages beyond the stretch that were not fetched. */
+  isBehind = false;
+  /** The last message that was there before the absence in which this fell behind. */
+  missedAfter = "0";
   messages = [];
 
   #ids = new Set();
@@ -42,7 +51,9 @@ export class History extends EventTarget {
   /** Loads what was written before. */
   loadOlder = coalesced(async () => {
     if (this.#before === null) return;
-    const page = await api.messages(this.chatId, { before: this.#before, limit: PAGE });
+    const before = this.#before;
+    const page = await api.messages(this.chatId, { before, limit: PAGE });
+    if (before !== this.#before) return; // it leapt meanwhile
     this.#before = page.next;
     const older = page.items.filter((message) => !this.#ids.has(message.id));
     for (const message of older) this.#ids.add(message.id);
@@ -50,20 +61,47 @@ export class History extends EventTarget {
     this.dispatchEvent(new CustomEvent("older", { detail: older }));
   });
 
-  /** Fetches what was written since. */
+  /** Fetches what was written since, as far as that is not too much at once. */
   catchUp = coalesced(async () => {
-    if (!this.isLoaded) return;
-    let next = this.#seen;
-    while (next) {
-      const page = await api.messages(this.chatId, { after: next, limit: LARGEST_PAGE });
-      this.#addNewer(page.items);
-      next = page.next;
-    }
+    if (this.isBehind) this.dispatchEvent(new Event("behind"));
+    if (!this.isLoaded || this.isBehind) return;
+    this.missedAfter = this.#seen;
+    await this.#fetchNewer();
   });
+
+  /** Fetches the next that were missed, where the stretch is behind. */
+  goOn = coalesced(async () => {
+    if (this.isBehind) await this.#fetchNewer();
+  });
+
+  /** Goes to the newest page, where the stretch is behind. */
+  leap = coalesced(async () => {
+    if (!this.isBehind) return;
+    const page = await api.messages(this.chatId, { limit: LARGEST_PAGE });
+    const last = page.items.at(-1).id;
+    this.messages = [...page.items, ...this.messages.filter((message) => isLater(message.id, last))];
+    this.#ids = new Set(this.messages.map((message) => message.id));
+    this.#before = page.next;
+    this.#seen = last;
+    this.isBehind = false;
+    this.dispatchEvent(new Event("leapt"));
+  });
+
+  async #fetchNewer() {
+    let next = this.#seen;
+    for (let pages = 0; next && pages < PAGES_AT_ONCE; pages++) {
+      const page = await api.messages(this.chatId, { after: next, limit: LARGEST_PAGE });
+      if (next !== this.#seen) return; // likewise
+      next = page.next;
+      this.isBehind = next !== null;
+      this.#addNewer(page.items);
+    }
+    if (this.isBehind) this.dispatchEvent(new Event("behind"));
+  }
 
   /** Takes one's own message, which the server has just acknowledged; what lies before it may not be here yet. */
   acknowledge(message) {
-    if (this.isLoaded) this.#add([message]);
+    if (this.isLoaded && !this.isBehind) this.#add([message]);
   }
 
   /** Lets go of all but the newest page, so that an hour of scrolling is not kept for ever. */

@@ -1,7 +1,10 @@
 /** Finds the links in a text. Only http and https become links: no other scheme can be meant well here. */
 
-const CANDIDATE = /\bhttps?:\/\/[^\s<>"'`\u0000-\u001f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu; // eslint-disable-line no-control-regex
-const BRACKETS = { ")": "(", "]": "[", "}": "{" };
+// Up to whatever cannot be seen (control and format characters, those that turn the direction of writing among them),
+// or reads as another sign than it is.
+const CANDIDATE = /\bhttps?:\/\/[^\s<>"'`\\\p{C}\p{Default_Ignorable_Code_Point}]+/giu;
+const BRACKETS = { ")": "(", "]": "[", "}": "{", "）": "（", "」": "「", "』": "『", "】": "【", "》": "《", "”": "“", "’": "‘", "»": "«" };
+const STOPS = /[.,;:!?…*_~。、，；：！？]/;
 
 /** The text as nodes: text nodes, and anchors that show exactly what was written. */
 export function withLinks(text) {
@@ -10,17 +13,22 @@ export function withLinks(text) {
   for (const found of text.matchAll(CANDIDATE)) {
     const written = withoutTail(found[0]);
     if (!URL.canParse(written)) continue;
-    nodes.append(text.slice(end, found.index), anchor(written));
+    const address = new URL(written);
+    // With a username it looks like one host and leads to another: https://bank.example@elsewhere.example
+    if (address.username || address.password) continue;
+    nodes.append(text.slice(end, found.index), anchor(written, address));
     end = found.index + written.length;
   }
   nodes.append(text.slice(end));
   return nodes;
 }
 
-function anchor(written) {
+function anchor(written, { host }) {
   const link = document.createElement("a");
   link.href = written;
   link.textContent = written;
+  // Letters of many alphabets look alike: what it is to the network tells them apart.
+  if (!written.toLowerCase().includes(host)) link.title = `Leads to ${host}`;
   link.target = "_blank";
   // Where it leads learns neither who sent the reader nor gets a hold on this page.
   link.rel = "noopener noreferrer nofollow";
@@ -33,7 +41,7 @@ function withoutTail(address) {
     const last = address.at(-1);
     const opening = BRACKETS[last];
     const isUnopened = opening && address.split(last).length > address.split(opening).length;
-    if (!isUnopened && !/[.,;:!?…*_~]/.test(last)) return address;
+    if (!isUnopened && !STOPS.test(last)) return address;
     address = address.slice(0, -1);
   }
 }

@@ -9,6 +9,8 @@ const LONG_DAY = format({ weekday: "long", day: "numeric", month: "long" });
 const FULL = format({ dateStyle: "full", timeStyle: "medium" });
 
 const DAY_MS = 86_400_000;
+/** A timer stands still while the machine sleeps; none goes for longer than that, so midnight is soon noticed. */
+const LONGEST_TIMER_MS = 60_000;
 
 /** How many midnights ago it was. */
 function daysAgo(time) {
@@ -19,6 +21,23 @@ function daysAgo(time) {
 export const clock = (time) => CLOCK.format(time);
 export const full = (time) => FULL.format(time);
 export const isSameDay = (one, other) => one.toDateString() === other.toDateString();
+
+/** Calls back whenever a day has begun. */
+export function onNewDay(callback) {
+  let today = new Date();
+  const wait = () => {
+    const midnight = new Date(today.getFullYear(), today.getMonth(), today.getDate() + 1);
+    setTimeout(look, Math.min(midnight - new Date(), LONGEST_TIMER_MS));
+  };
+  const look = () => {
+    const now = new Date();
+    const isNewDay = !isSameDay(today, now);
+    today = now;
+    wait();
+    if (isNewDay) callback();
+  };
+  wait();
+}
 
 /** For a separator between days. */
 export function dayName(time) {

@@ -38,4 +38,4 @@ export function explainRefusal(failure) {
   return `Your sign-in has ended. Enter your password to go on. ${kept}`;
 }
 
-export const count = (number, one, many) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
+export const count = (number, one, many, more = "") => `${number.toLocaleString()}${more} ${number === 1 ? one : many}`;

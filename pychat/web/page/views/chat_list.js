@@ -7,6 +7,7 @@ import { explain } from "../words.js";
 
 /** Typing pauses that long before the server is asked. */
 const TYPING_PAUSE_MS = 150;
+const AGAIN_MS = 2_000;
 
 export class ChatList {
   #parts;
@@ -119,10 +120,12 @@ export class ChatList {
   #showNote(query, shown) {
     const isFruitless = query && shown.length === 0 && this.#parts.people.hidden;
     let note = "";
-    if (!query && this.#chats.isLoaded && shown.length === 0)
+    const isFirst = !query && this.#chats.isLoaded && shown.length === 0;
+    if (isFirst)
       note = `No chats yet.\nType the beginning of somebody’s name above to find them, or tell them yours: @${this.#me}`;
     else if (query && this.#peopleFailure) note = this.#peopleFailure;
     else if (isFruitless && !this.#asking.isBusy) note = `Nobody’s name begins with “${this.#parts.query.value.trim()}”.`;
+    this.#parts.note.classList.toggle("first", isFirst);
     if (this.#parts.note.textContent !== note) this.#parts.note.textContent = note;
   }
 
@@ -189,9 +192,9 @@ export class ChatList {
     try {
       await this.#chats.more();
     } catch (failure) {
-      // The next look at the end of the list tries again.
       if (!(failure instanceof api.Failure)) throw failure;
       this.#parts.note.textContent = explain(failure);
+      setTimeout(() => this.#loadMore(), Math.max(AGAIN_MS, failure.retryAfterSec * 1000));
       return;
     }
     // Observed anew, it reports again where the end is still near.

@@ -1,6 +1,7 @@
 /** The field to write in. What is in it is kept by chat, until it is sent. */
 
 import { keyOf } from "../account.js";
+import { isTouched } from "../dom.js";
 import { isBlank, messageFault } from "../rules.js";
 
 export class Composer {
@@ -78,6 +79,7 @@ export class Composer {
   }
 
   #onKey(event) {
+    // On a screen that one touches, Enter begins a line and the button sends.
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !isTouched()) {
       event.preventDefault();
       this.#submit();
@@ -91,6 +93,3 @@ export class Composer {
     }
   }
 }
-
-/** On a screen that one touches, Enter begins a line and the button sends. */
-const isTouched = () => matchMedia("(pointer: coarse)").matches;

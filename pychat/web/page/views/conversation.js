@@ -2,9 +2,13 @@
 
 import { Failure } from "../api.js";
 import { announce, showAvatar } from "../dom.js";
-import { explain } from "../words.js";
+import { count, explain } from "../words.js";
 import { Composer } from "./composer.js";
 import { MessageList } from "./messages.js";
+
+const AGAIN_MS = 2_000;
+/** Whoever hears the page is told of more than so many by their number. */
+const MOST_READ_OUT = 3;
 
 export class Conversation {
   chatId = "";
@@ -17,6 +21,8 @@ export class Conversation {
   #composer;
   #chat = null;
   #history = null;
+  /** What was missed is being fetched for one who reads on through it. */
+  #isGoingOn = false;
   #watching = new AbortController();
   #showProfile;
 
@@ -29,14 +35,15 @@ export class Conversation {
     this.#composer = new Composer(parts, {
       me,
       send: (text) => {
-        this.#list.toNewest();
+        this.#toNewest();
         this.#outbox.add(this.chatId, text);
       },
     });
     this.#list = new MessageList(parts, {
       me,
-      onSeen: () => this.#look(),
-      loadOlder: () => this.#loadOlder(),
+      onEnd: () => this.#onEnd(),
+      onNewest: () => this.#toNewest(),
+      loadOlder: () => this.#history && this.#insist(() => this.#history.loadOlder()),
       retry: (entry) => this.#outbox.retry(entry),
       discard: (entry) => this.#outbox.remove(entry.client_id),
       edit: (entry) => {
@@ -64,24 +71,40 @@ export class Conversation {
     const signal = (this.#watching = new AbortController()).signal;
     history.addEventListener("older", ({ detail }) => this.#list.addOlder(detail, history.hasOlder), { signal });
     history.addEventListener("newer", ({ detail }) => this.#onNewer(detail), { signal });
+    history.addEventListener("behind", () => this.#list.isAtEnd && !this.#isGoingOn && this.#toNewest(), { signal });
+    history.addEventListener("leapt", () => this.#showAnew(), { signal });
     this.#list.reset({ peerName: chat.title, readUpTo: chat.unread_count > 0 ? (chat.read_up_to ?? "0") : null });
     // What is loaded is shown at once, unless there is more, which is shown together with the line before what is new.
-    const isCurrent = history.messages.at(-1)?.id === chat.last_message?.id;
-    if (history.isLoaded && isCurrent) this.#list.begin(history.messages, history.hasOlder);
+    if (history.messages.at(-1)?.id === chat.last_message?.id) this.#begin();
     this.showUnsent();
-    await this.#load(signal, chat.unread_count + 20);
+    await this.#insist(async () => {
+      try {
+        await history.load(chat.unread_count + 20);
+      } finally {
+        if (!signal.aborted && this.#list.isEmpty) this.#begin();
+      }
+    });
   }
 
-  async #load(signal, count) {
+  #begin() {
     const history = this.#history;
+    if (history.isLoaded) this.#list.begin(history.messages, history.hasOlder);
+  }
+
+  /** The open chat's `work`: again and again until it succeeds; says meanwhile what is wrong. */
+  async #insist(work) {
+    const history = this.#history;
+    const { signal } = this.#watching;
     try {
-      await history.load(count);
+      await work();
+      if (!signal.aborted && history.isLoaded) this.#list.awaitOlder(history.hasOlder);
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
-      if (signal.aborted || failure.status === 401) return;
-      if (history.isLoaded && this.#list.isEmpty) this.#list.begin(history.messages, history.hasOlder);
-      this.#list.note(explain(failure));
-      setTimeout(() => signal.aborted || this.#load(signal, count), Math.max(2000, failure.retryAfterSec * 1000));
+      if (signal.aborted) return;
+      const isSignedOut = failure.status === 401; // the dialog is open
+      if (!isSignedOut) this.#list.note(explain(failure));
+      if (!isSignedOut && !failure.passes) return;
+      setTimeout(() => signal.aborted || this.#insist(work), Math.max(AGAIN_MS, failure.retryAfterSec * 1000));
     }
   }
 
@@ -103,35 +126,65 @@ export class Conversation {
     this.#parts.open.hidden = true;
   }
 
+  /** Another day has begun. */
+  showDays() {
+    this.#list.showDays();
+  }
+
   showUnsent() {
     if (this.chatId) this.#list.showUnsent(this.#outbox.entriesOf(this.chatId));
   }
 
   #onNewer(messages) {
     if (this.#list.isEmpty) {
-      this.#list.begin(this.#history.messages, this.#history.hasOlder);
+      this.#begin();
     } else {
-      for (const message of messages) this.#list.add(message);
-      const others = messages.filter((message) => message.sender !== this.#me);
-      if (others.length > 0) announce(others.map(({ text }) => `${this.#chat.title}: ${text}`).join("\n"));
+      this.#list.add(messages, { isPlaceKept: this.#isGoingOn, isBehind: this.#history.isBehind });
+      this.#announce(messages.filter((message) => message.sender !== this.#me));
     }
     this.#look();
   }
 
-  /** Whoever has the end of the chat before their eyes has read it. */
-  #look() {
-    const last = this.#history?.messages.findLast((message) => message.sender !== this.#me);
-    if (last && this.#list.isAtEnd && !document.hidden && document.hasFocus()) this.#markRead(this.chatId, last.id);
+  #announce(messages) {
+    const { title } = this.#chat;
+    if (messages.length > MOST_READ_OUT) announce(`${title}: ${count(messages.length, "new message", "new messages")}`);
+    else if (messages.length > 0) announce(messages.map(({ text }) => `${title}: ${text}`).join("\n"));
   }
 
-  async #loadOlder() {
+  /** Whoever has the end of the chat before their eyes has read it. */
+  #look() {
     const history = this.#history;
-    if (!history?.hasOlder) return;
+    if (!history || history.isBehind || !this.#list.isAtEnd || document.hidden || !document.hasFocus()) return;
+    const last = history.messages.findLast((message) => message.sender !== this.#me);
+    if (last) this.#markRead(this.chatId, last.id);
+  }
+
+  /** The reader has come to the end of what is loaded. */
+  #onEnd() {
+    const history = this.#history;
+    if (!history?.isBehind) this.#look();
+    else if (!this.#isGoingOn) this.#insist(() => this.#goOn(history));
+  }
+
+  async #goOn(history) {
+    this.#isGoingOn = true;
     try {
-      await history.loadOlder();
-    } catch (failure) {
-      if (!(failure instanceof Failure)) throw failure;
-      if (history === this.#history) this.#list.note(`${explain(failure)} Scroll again to try once more.`);
+      await history.goOn();
+    } finally {
+      this.#isGoingOn = false;
     }
+  }
+
+  #toNewest() {
+    const history = this.#history;
+    if (history.isBehind) this.#insist(() => history.leap());
+    else this.#list.toNewest();
+  }
+
+  #showAnew() {
+    this.#list.reset({ peerName: this.#chat.title, readUpTo: this.#history.missedAfter });
+    this.#begin();
+    this.showUnsent();
+    this.#look();
   }
 }

@@ -64,8 +64,10 @@ function fieldOf(element, ruled, optional) {
   const field = {
     name,
     input,
-    blame(text) {
+    /** Says what is wrong; not to the eye where it is seen in the list of rules. */
+    blame(text, isSeen = false) {
       fault.textContent = text;
+      fault.classList.toggle("visually-hidden", isSeen);
       fault.hidden = !text;
       if (text) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
@@ -75,7 +77,8 @@ function fieldOf(element, ruled, optional) {
       const broken = isLeftOut() ? [] : rules.filter(([, holds]) => !holds(input.value)).map(([words]) => words);
       const isMissing = rules.length === 0 && input.value === "";
       field.mark(true);
-      field.blame(broken.length > 0 ? `Needed: ${broken.join(", ")}.` : isMissing ? "Please fill this in." : "");
+      if (broken.length > 0) field.blame(`Needed: ${broken.join(", ")}.`, true);
+      else field.blame(isMissing ? "Please fill this in." : "");
       return broken.length === 0 && !isMissing;
     },
     mark(isFinished) {
@@ -89,7 +92,7 @@ function fieldOf(element, ruled, optional) {
     field.mark(false);
     field.blame("");
   });
-  input.addEventListener("focus", () => field.mark(false));
+  input.addEventListener("focus", () => input.ariaInvalid === "true" || field.mark(false));
   input.addEventListener("blur", () => {
     if (input.value !== "" && rules.some(([, holds]) => !holds(input.value))) field.check();
   });

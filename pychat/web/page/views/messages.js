@@ -15,6 +15,7 @@ const CHUNK = 20;
 const TOGETHER_MS = 5 * 60_000;
 /** That many messages, if they are new, fit on a screen together with the line before them. */
 const FEW = 6;
+const LAYOUT_FRAMES = 3;
 /** As near as that to the end counts as there. */
 const END_PX = 80;
 
@@ -29,13 +30,16 @@ export class MessageList {
   #rows = new Map();
   #unsent = new Map();
   #missed = 0;
+  #isBehind = false;
+  /** What stays where it is while messages are added: `{row, top, scrollTop}`. */
+  #held = null;
 
   constructor(parts, actions) {
     this.#parts = parts;
     this.#me = actions.me;
     this.#actions = actions;
     this.#parts.history.addEventListener("scroll", () => this.#onScroll(), { passive: true });
-    this.#parts["to-newest"].addEventListener("click", () => this.toNewest());
+    this.#parts["to-newest"].addEventListener("click", () => actions.onNewest());
     this.#observer = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && actions.loadOlder(), {
       root: parts.history,
       rootMargin: "2000px 0px 0px 0px",
@@ -71,8 +75,9 @@ export class MessageList {
       this.#parts.unsent.before(this.#chunkOf(messages.slice(start, start + CHUNK)));
     }
     for (const row of this.#rows.values()) this.#dress(row);
-    this.#markNew();
-    this.#afterLoad(hasOlder);
+    const line = this.#markNew(hasOlder);
+    if (line) this.#bringIntoSight(line);
+    this.awaitOlder(hasOlder);
   }
 
   addOlder(messages, hasOlder) {
@@ -82,19 +87,56 @@ export class MessageList {
     this.#parts.chunks.prepend(...chunks);
     for (const message of messages) this.#dress(this.#rows.get(message.id));
     if (first) this.#dress(first.row);
-    this.#afterLoad(hasOlder);
+    this.#markNew(hasOlder);
   }
 
-  /** Adds a message at its place, which is the end or near it. */
-  add(message) {
+  /**
+   * Adds messages at their places, which are at the end or near it. Who reads at the end follows them, unless the place
+   * is to be kept. `isBehind`: there are more than these.
+   */
+  add(messages, { isPlaceKept, isBehind }) {
+    const isFollowed = this.isAtEnd && !isPlaceKept;
+    if (!isFollowed) this.#holdPlace();
+    const added = messages.filter((message) => this.#insert(message));
+    if (isFollowed) return;
+    this.#putBack();
+    this.#isBehind = isBehind;
+    this.#countMissed(this.#missed + added.filter(({ sender }) => sender !== this.#me).length);
+  }
+
+  /** Notes what is in sight; unless that is noted, and is about to be put back to its place. */
+  #holdPlace() {
+    const { history, chunks } = this.#parts;
+    if (this.#held?.scrollTop === history.scrollTop) {
+      this.#held = { ...this.#held }; // whoever began to put it back need not go on
+      return;
+    }
+    const edge = history.getBoundingClientRect().top;
+    const isInSight = (element) => element.getBoundingClientRect().bottom > edge;
+    const row = [...([...chunks.children].find(isInSight)?.children ?? [])].find(isInSight);
+    this.#held = row && { row, top: row.getBoundingClientRect().top, scrollTop: history.scrollTop };
+  }
+
+  /** Puts it back, and again in so many frames, when chunks are laid out that had been taken for as high as most. */
+  #putBack(frames = LAYOUT_FRAMES) {
+    const { history } = this.#parts;
+    const held = this.#held;
+    // Whoever scrolls meanwhile has a place of their own.
+    if (held?.scrollTop !== history.scrollTop) return;
+    history.scrollTop += held.row.getBoundingClientRect().top - held.top;
+    held.scrollTop = history.scrollTop;
+    if (frames > 0) requestAnimationFrame(() => this.#held === held && this.#putBack(frames - 1));
+    else this.#held = null;
+  }
+
+  /** Whether it was not there yet. */
+  #insert(message) {
     const waiting = message.client_id && this.#unsent.get(message.client_id);
     if (waiting) this.#unsent.delete(message.client_id);
     if (this.#rows.has(message.id)) {
       waiting?.element.remove();
-      return;
+      return false;
     }
-    const isAtEnd = this.isAtEnd;
-    const heightBefore = this.#parts.chunks.offsetHeight;
     const row = waiting ?? this.#rowOf(message);
     row.message = message;
     row.element.classList.toggle("arriving", !waiting);
@@ -103,10 +145,7 @@ export class MessageList {
     this.#showState(row, message.sender === this.#me ? "sent" : "");
     this.#dress(row);
     this.#dressAfter(row);
-    if (isAtEnd) return;
-    // What one reads further up stays where it is.
-    this.#parts.history.scrollTop -= this.#parts.chunks.offsetHeight - heightBefore;
-    if (message.sender !== this.#me) this.#countMissed(this.#missed + 1);
+    return true;
   }
 
   /** Shows what of this chat is not sent yet. */
@@ -131,6 +170,13 @@ export class MessageList {
       }
       row.entry = entry;
       this.#showState(row, entry.state, entry.why);
+    }
+  }
+
+  /** What was today may be yesterday. */
+  showDays() {
+    for (const { day, message } of [...this.#rows.values(), ...this.#unsent.values()]) {
+      if (!day.hidden) day.textContent = dayName(new Date(message.sent_at));
     }
   }
 
@@ -202,15 +248,19 @@ export class MessageList {
     if (next) this.#dress(next.row);
   }
 
-  /** Draws the line before what is new, and brings it into sight where it is too far up for that. */
-  #markNew() {
-    if (this.#readUpTo === null) return;
-    const rows = [...this.#rows.values()];
-    const at = rows.findIndex(({ message }) => message.sender !== this.#me && isLater(message.id, this.#readUpTo));
-    if (at < 0) return;
-    const { element } = rows[at];
+  /** Draws the line before what is new, once it is clear where that begins. Returns it where it is too far up to be in sight. */
+  #markNew(hasOlder) {
+    if (this.#readUpTo === null) return null;
+    const rows = [...this.#parts.chunks.querySelectorAll(".message")].map((element) => element.row);
+    const at = rows.findIndex(({ message }) => message.id && message.sender !== this.#me && isLater(message.id, this.#readUpTo));
+    const isClear = at > 0 || (at === 0 && !hasOlder);
+    if (!isClear) return null;
+    this.#readUpTo = null;
     rows[at].new.hidden = false;
-    if (rows.length - at <= FEW) return;
+    return rows.length - at > FEW ? rows[at].element : null;
+  }
+
+  #bringIntoSight(element) {
     element.scrollIntoView({ block: "center" });
     // The chunks around it were laid out only now, and had been taken for as high as most.
     requestAnimationFrame(() => element.scrollIntoView({ block: "center" }));
@@ -226,9 +276,11 @@ export class MessageList {
     row.actions.hidden = state !== "failed";
   }
 
-  #afterLoad(hasOlder) {
-    const hello = this.isEmpty ? `\nSay hello to ${this.#peerName}!` : "";
-    this.note(hasOlder ? "Loading what was said before…" : `This is the beginning.${hello}`);
+  /** Says what is above, and asks for it when the reader comes near. */
+  awaitOlder(hasOlder) {
+    const beginning = this.isEmpty ? `Say hello to ${this.#peerName}!\nNothing is said here yet.` : "This is the beginning.";
+    this.note(hasOlder ? "Loading what was said before…" : beginning);
+    this.#parts["history-note"].classList.toggle("first", this.isEmpty);
     // Observed anew, it reports again where the top is still near.
     this.#observer.disconnect();
     if (hasOlder) this.#observer.observe(this.#parts["history-note"]);
@@ -240,13 +292,13 @@ export class MessageList {
       return;
     }
     this.#countMissed(0);
-    this.#actions.onSeen();
+    this.#actions.onEnd();
   }
 
   #countMissed(missed) {
     this.#missed = missed;
     this.#parts["to-newest"].hidden = this.isAtEnd;
-    this.#parts["to-newest-label"].textContent = missed ? count(missed, "new message", "new messages") : "Newest";
+    this.#parts["to-newest-label"].textContent = missed ? count(missed, "new message", "new messages", this.#isBehind ? "+" : "") : "Newest";
   }
 }
 

@@ -1,6 +1,7 @@
 /** What tells of new messages while one looks elsewhere: the count in the title, and notifications where allowed. */
 
 import { keyOf } from "../account.js";
+import { isLater } from "../ids.js";
 
 const ICON = document.querySelector("link[rel=icon]").href;
 
@@ -10,7 +11,8 @@ export class Notices {
   #chats;
   #isReader;
   #isOpen;
-  #known = null;
+  /** The id of the latest message from others at the last look. */
+  #latest = null;
   #key;
 
   constructor(parts, { me, chats, isReader, isOpen }) {
@@ -36,19 +38,18 @@ export class Notices {
   show() {
     const unread = this.#chats.unreadCount;
     document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) pychat` : "pychat";
-    const known = this.#known;
-    this.#known = new Map(this.#chats.sorted.map((chat) => [chat.id, chat.last_message?.id]));
-    if (!known || !this.#isOn || !this.#isReader()) return;
-    for (const chat of this.#chats.sorted) {
-      const message = chat.last_message;
-      if (message && message.id !== known.get(chat.id) && message.sender !== this.#me && chat.unread_count > 0) this.#notify(chat);
-    }
+    if (!this.#chats.isLoaded) return;
+    const before = this.#latest;
+    const heard = this.#chats.sorted.filter((chat) => chat.last_message && chat.last_message.sender !== this.#me);
+    this.#latest = heard.reduce((latest, { last_message: { id } }) => (isLater(id, latest) ? id : latest), before ?? "0");
+    if (before === null || !this.#isOn || !this.#isReader()) return;
+    for (const chat of heard) if (chat.unread_count > 0 && isLater(chat.last_message.id, before)) this.#notify(chat);
   }
 
   async #notify(chat) {
     if (await isLookedAt()) return;
     try {
-      const notification = new Notification(chat.title, { body: chat.last_message.text.slice(0, 200), tag: chat.id, icon: ICON });
+      const notification = new Notification(chat.title, { body: chat.last_message.text.slice(0, 200), tag: chat.id, renotify: true, icon: ICON });
       notification.onclick = () => {
         window.focus();
         if (!this.#isOpen(chat.id)) location.hash = `#/chats/${encodeURIComponent(chat.id)}`;

@@ -1,0 +1,31 @@
+"""What time does to a page that stays open."""
+
+from datetime import datetime, time, timedelta
+
+from playwright.sync_api import expect
+
+from tests.support.browser import Browsing
+from tests.support.client import Person
+from tests.support.door import through_the_edge
+
+pytestmark = through_the_edge
+
+
+def test_at_midnight_today_becomes_yesterday(browsing: Browsing, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "before midnight")
+    window = browsing.window()
+    page = window.page
+    now = datetime.now().astimezone()
+    midnight = datetime.combine(now.date() + timedelta(days=1), time.min, now.tzinfo)
+    page.clock.install(time=now)
+    window.sign_in(alice.username)
+    window.open("Somebody")
+    day = page.locator(".message .day:visible")
+    expect(day).to_have_text(["Today"])
+    page.clock.fast_forward(int((midnight - now).total_seconds() * 1000) + 61_000)
+    expect(day).to_have_text(["Yesterday"])
+    expect(window.row("Somebody")).to_contain_text("Yesterday")
+    # The server's midnight has not come: what waits goes by the page's clock.
+    page.context.set_offline(True)
+    window.write("after midnight")
+    expect(day).to_have_text(["Yesterday", "Today"])
