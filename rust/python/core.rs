@@ -18,7 +18,7 @@ use crate::hub::{Micros, UserId};
 
 const SECOND: Micros = 1_000_000;
 /// Between two steps of freeing what was swept. With a tenth of it the p99 of sends was 2.6 times its usual while a million
-/// sessions went; they take half a minute now, and it is 1.1 times. `benches/README.md` has the figures.
+/// sessions went; they take half a minute now, and it is its usual. `benches/README.md` has the figures.
 const RELEASE_REST: Duration = Duration::from_millis(2);
 
 /// Name, help, bounds, counts, sum.
