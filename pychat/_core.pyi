@@ -153,9 +153,9 @@ class Batch:
         """The last of them, 0 where there is none left."""
     def rows(self) -> bytes:
         """For `COPY messages (id, chat, sender, text) FROM STDIN (FORMAT binary)`."""
-    def claims(self) -> tuple[int, tuple[str, str, str, str]]:
-        """How many messages have a client id, and of those the columns senders, client ids, message ids and chats, each
-        with a newline between the values."""
+    def claims(self) -> tuple[int, tuple[str, str, str]]:
+        """How many messages have a client id, and of those the columns senders, client ids and message ids, each with a
+        newline between the values."""
     def take_repeats(self, claimed: Sequence[int]) -> Repeats:
         """Takes those out that have a client id and are not among the messages in `claimed`: theirs was used before."""
     def publish(self) -> Awaitable[None]:
@@ -166,7 +166,7 @@ class Batch:
         """Nobody knows whether it is stored: the senders get 503, and sessions that may miss something say so. It is
         still to be settled; where it is, nothing happens."""
     def abandon(self) -> None:
-        """Nobody knows, and nobody will find out: settles it if nothing has."""
+        """Nobody knows, and nobody will find out before the journal is opened again: settles it if nothing has."""
 
 @final
 class Repeats:

@@ -9,11 +9,15 @@ KEPT_DAYS = 7
 FORGOTTEN_AT_ONCE = 5_000
 """Rows a statement: some tens of milliseconds, so that nobody waits long for a lock, or for the disk."""
 
-_FIND = """
-    SELECT sender, client_id, message_id FROM message_claims
-    JOIN unnest($1::bigint[], $2::text[]) AS wanted (sender, client_id) USING (sender, client_id)
+# One by one (LIMIT 1 keeps it so), for a join of many would let the planner read the whole table.
+FIND = """
+    SELECT wanted.sender, wanted.client_id, message_id
+    FROM unnest($1::bigint[], $2::text[]) AS wanted (sender, client_id), LATERAL (
+        SELECT message_id FROM message_claims AS claim
+        WHERE claim.sender = wanted.sender AND claim.client_id = wanted.client_id LIMIT 1
+    ) AS first
 """
-_FORGET = """
+FORGET = """
     DELETE FROM message_claims WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM message_claims WHERE message_id < $1 ORDER BY message_id LIMIT $2
     ))
@@ -27,7 +31,7 @@ async def answer_repeats(database: Database, repeats: Repeats) -> None:
         DatabaseUnavailable: they are to try again.
     """
     claims = repeats.claims()
-    rows = await database.fetch(_FIND, [sender for sender, _ in claims], [client_id for _, client_id in claims])
+    rows = await database.fetch(FIND, [sender for sender, _ in claims], [client_id for _, client_id in claims])
     repeats.answer_with([tuple(row) for row in rows])
 
 
@@ -39,5 +43,5 @@ async def forget_claims(database: Database, before_id: int) -> None:
     """
     deleted = FORGOTTEN_AT_ONCE
     while deleted >= FORGOTTEN_AT_ONCE:
-        tag = await database.execute(_FORGET, before_id, FORGOTTEN_AT_ONCE)
+        tag = await database.execute(FORGET, before_id, FORGOTTEN_AT_ONCE)
         deleted = int(tag.rpartition(" ")[2])

@@ -22,7 +22,7 @@ STATEMENT_TIMEOUT_SEC = 10.0
 LOCK_TIMEOUT_SEC = 4
 """Below the other, so that who waits for a lock hears from the server, and does not take it for gone."""
 
-_SETTINGS = {
+SETTINGS = {
     "application_name": "pychat journal",
     "lock_timeout": f"{LOCK_TIMEOUT_SEC}s",
     # Its statements find single rows in tables that grow faster than their statistics.
@@ -41,7 +41,7 @@ async def open_session(database: Database, on_wait: Callable[[], None], patience
     Raises:
         DatabaseUnavailable
     """
-    session = await database.connect_alone(_SETTINGS, STATEMENT_TIMEOUT_SEC)
+    session = await database.connect_alone(SETTINGS, STATEMENT_TIMEOUT_SEC)
     try:
         # What is answered must be on the disk; what goes beyond that (remote_apply, say) is the operator's to choose.
         await session.execute(

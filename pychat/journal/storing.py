@@ -8,15 +8,15 @@ from pychat.database.pool import one_line
 TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a statement of a session may fail with; a timeout is an `OSError`."""
 
-# Columns as texts, so that a batch costs four values and not four a message.
+# Columns as texts, so that a batch costs three values and not three a message.
 _CLAIM = r"""
-    INSERT INTO message_claims (sender, client_id, message_id, chat)
-    SELECT sender::bigint, client_id, message_id::bigint, chat::bigint FROM unnest(
-        string_to_array($1, E'\n'), string_to_array($2, E'\n'), string_to_array($3, E'\n'), string_to_array($4, E'\n')
-    ) AS given (sender, client_id, message_id, chat)
+    INSERT INTO message_claims (sender, client_id, message_id)
+    SELECT sender::bigint, client_id, message_id::bigint FROM unnest(
+        string_to_array($1, E'\n'), string_to_array($2, E'\n'), string_to_array($3, E'\n')
+    ) AS given (sender, client_id, message_id)
     ON CONFLICT DO NOTHING
 """
-_CLAIMED = "SELECT message_id FROM message_claims WHERE message_id = ANY($1::bigint[])"
+CLAIMED = "SELECT message_id FROM message_claims WHERE message_id = ANY($1::bigint[])"
 _COLUMNS = ["id", "chat", "sender", "text"]
 
 
@@ -43,7 +43,7 @@ async def store(session: asyncpg.Connection, batch: Batch) -> Repeats | None:
             await session.execute("BEGIN")
             tag = await session.execute(_CLAIM, *claims)
             if int(tag.rpartition(" ")[2]) < count:
-                claimed = await session.fetch(_CLAIMED, batch.message_ids)
+                claimed = await session.fetch(CLAIMED, batch.message_ids)
                 repeats = batch.take_repeats([row["message_id"] for row in claimed])
         is_committing = not count
         await _copy(session, batch)

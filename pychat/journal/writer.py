@@ -31,8 +31,11 @@ SPACING_SEC = 0.002
 FLUSHED_WITHIN_SEC = 3.0
 LOOK_EVERY_SEC = 0.005
 
-_HIGHEST = "SELECT coalesce(max(id), 0) FROM messages"
-_IS_THERE = "SELECT EXISTS (SELECT FROM messages WHERE id = $1)"
+# Of a message that is not stored, while history is off, the client id tells.
+LAST_ID = "SELECT greatest((SELECT max(id) FROM messages), (SELECT max(message_id) FROM message_claims), 0)"
+IS_THERE = """
+    SELECT EXISTS (SELECT FROM messages WHERE id = $1) OR EXISTS (SELECT FROM message_claims WHERE message_id = $1)
+"""
 
 
 class JournalWriter:
@@ -165,7 +168,7 @@ class JournalWriter:
             await self._reopen()
             assert self._session is not None
             try:
-                is_there = bool(await self._session.fetchval(_IS_THERE, batch.last_id))
+                is_there = bool(await self._session.fetchval(IS_THERE, batch.last_id))
             except TROUBLE:
                 self._end_session()
                 continue
@@ -216,9 +219,10 @@ class JournalWriter:
     async def _begin(self) -> None:
         assert self._session is not None
         try:
-            now = now_id()
-            self._partitioned_until = await make_partitions(self._database, now, now + WEEKS_AHEAD * WEEK)
-            last_id = await self._session.fetchval(_HIGHEST)
+            last_id = await self._session.fetchval(LAST_ID)
+            # No id is below the partitions there are, though the clock be set back.
+            last_id = max(last_id, now_id() - 1)
+            self._partitioned_until = await make_partitions(self._database, last_id + 1, last_id + WEEKS_AHEAD * WEEK)
         except TROUBLE as error:
             self._end_session()
             raise DatabaseUnavailable(one_line(error)) from error

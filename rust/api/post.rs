@@ -53,18 +53,18 @@ impl Api {
         }
         let message = Message::new(&sender.username, text, now);
         let client_id = client_id.map(Arc::from);
-        if self.hub.settings().history.is_enabled {
+        let is_stored = self.hub.settings().history.is_enabled;
+        // One with a client id goes through the journal in any case: what it repeats may be from when messages were stored.
+        if is_stored || client_id.is_some() {
             let (number, to) = (chat.number, Recipients::Members(chat));
+            let text = text.into();
             return self
-                .journal(Post { sender: sender.id, chat: number, to, text: text.into(), message, client_id })
+                .journal(Post { is_stored, sender: sender.id, chat: number, to, text, message, client_id })
                 .await;
         }
         self.expect_not_stopping()?;
-        let claim = client_id.map(|client_id| (sender.id, client_id));
-        Ok(match self.hub.journal.pass(claim, Clock::machine()) {
-            Ok(id) => Posted { id, is_new: true, delivery: self.hub.deliver(&message, members(&chat)) },
-            Err(first) => Posted { id: first, is_new: false, delivery: Delivery::default() },
-        })
+        let id = self.hub.journal.next_id(Clock::machine());
+        Ok(Posted { id, is_new: true, delivery: self.hub.deliver(&message, members(&chat)) })
     }
 
     /// Waits until the message is committed and delivered.
@@ -81,6 +81,7 @@ impl Api {
                 stats.journal_full.add(1);
                 return Err(Refusal::JournalFull);
             }
+            Err(journal::Refused::Doubted) => return Err(Refusal::OutcomeUnknown),
             Err(journal::Refused::Closed) => {
                 stats.journal_closed.add(1);
                 return Err(if hub.is_refusing() { Refusal::Stopping } else { Refusal::Unavailable });

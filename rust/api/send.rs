@@ -72,9 +72,8 @@ impl Api {
             let chat = looked_up(directory.private_chat(sender.id, recipient, now)).await?;
             let chat = chat.ok_or(Refusal::Unavailable)?;
             let to = Recipients::One(recipient);
-            self.journal(Post { sender: sender.id, chat, to, text: text.into(), message, client_id: None })
-                .await?
-                .delivery
+            let (sender, text) = (sender.id, text.into());
+            self.journal(Post { is_stored: true, sender, chat, to, text, message, client_id: None }).await?.delivery
         } else {
             self.expect_not_stopping()?;
             let delivery = self.hub.deliver(&message, [recipient]);

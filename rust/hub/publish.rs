@@ -27,7 +27,7 @@ impl Hub {
         }
         let deliveries = batch.deliveries().map(|(message, recipients)| self.publish_one(message, recipients, now));
         let deliveries = deliveries.collect();
-        self.stats.journal_committed.add(batch.len());
+        self.stats.journal_committed.add(batch.stored());
         self.journal.settle_committed(batch, deliveries);
     }
 
@@ -76,7 +76,13 @@ impl Hub {
                 }
             }
         }
-        self.stats.journal_unknown.add(batch.answer_unknown());
+        self.stats.journal_unknown.add(self.journal.doubt(batch));
+    }
+
+    /// As `doubt`, of a batch of which nobody will say any more what became of it.
+    pub fn lose(&self, mut batch: Batch, now: Micros) {
+        self.doubt(&mut batch, now);
+        self.journal.settle_lost(batch);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -110,8 +111,8 @@ impl Batch {
     }
 }
 
-/// `(senders, client_ids, message_ids, chats)`.
-type ClaimColumns = (String, String, String, String);
+/// `(senders, client_ids, message_ids)`.
+type ClaimColumns = (String, String, String);
 
 #[pymethods]
 impl Batch {
@@ -132,7 +133,7 @@ impl Batch {
 
     fn claims(&self) -> PyResult<(usize, ClaimColumns)> {
         let claims = self.with(|batch| batch.claims())?;
-        Ok((claims.count, (claims.senders, claims.client_ids, claims.message_ids, claims.chats)))
+        Ok((claims.count, (claims.senders, claims.client_ids, claims.message_ids)))
     }
 
     fn take_repeats(&self, claimed: Vec<MessageId>) -> PyResult<Repeats> {
@@ -182,9 +183,8 @@ impl Batch {
 
 impl Batch {
     fn leave(&self) {
-        if let Some(mut batch) = self.batch.lock().take() {
-            self.api.hub.doubt(&mut batch, self.api.clock.now());
-            self.api.hub.give_up(batch);
+        if let Some(batch) = self.batch.lock().take() {
+            self.api.hub.lose(batch, self.api.clock.now());
         }
     }
 }
@@ -220,10 +220,9 @@ impl Repeats {
     }
 
     fn answer_with(&self, first: Vec<(UserId, String, MessageId)>) {
-        self.answer(|(sender, client_id)| {
-            let same = |(user, id, _): &&(UserId, String, MessageId)| user == sender && **id == **client_id;
-            first.iter().find(same).map(|(_, _, message)| *message)
-        });
+        let first: HashMap<Claim, MessageId> =
+            first.into_iter().map(|(sender, client_id, message)| ((sender, client_id.into()), message)).collect();
+        self.answer(|claim| first.get(claim).copied());
     }
 }
 

@@ -95,3 +95,12 @@ async def test_chats_from_before_there_was_a_history_get_numbers(database: Datab
     await migrate(database, [first, *others])
     rows = await database.fetch("SELECT id, number FROM chats")
     assert len({row["number"] for row in rows}) == len(rows) == 2
+
+
+async def test_client_ids_are_still_known_without_their_chat(database: Database) -> None:
+    await migrate(database, [migration for migration in packaged_migrations() if migration.version < 5])
+    await database.execute("INSERT INTO message_claims (sender, client_id, message_id, chat) VALUES (1, 'a', 5, 7)")
+    await migrate(database)
+    row = await database.fetchrow("SELECT * FROM message_claims")
+    assert row is not None
+    assert dict(row) == {"sender": 1, "client_id": "a", "message_id": 5}

@@ -160,7 +160,7 @@ async def test_a_slow_database_is_written_to_again_by_the_same_session(core: Cor
 async def test_a_batch_that_waits_for_a_lock_too_long_is_not_stored(
     core: Core, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(session._SETTINGS, "lock_timeout", "50ms")
+    monkeypatch.setitem(session.SETTINGS, "lock_timeout", "50ms")
     async with writing(core, database) as journal:
         async with database.transaction() as blocking:
             await blocking.execute("LOCK TABLE messages IN SHARE MODE")
@@ -241,7 +241,7 @@ async def test_a_server_that_falls_silent_while_a_session_is_opened_is_given_up(
 async def test_who_waits_for_the_lock_does_not_take_the_server_for_gone(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(session._SETTINGS, "lock_timeout", "50ms")
+    monkeypatch.setitem(session.SETTINGS, "lock_timeout", "50ms")
     waiting = asyncio.Event()
     first = await session.open_session(database, lambda: None)
     second = asyncio.create_task(session.open_session(database, waiting.set))

@@ -13,6 +13,7 @@ import pytest
 from pychat.chats import overview
 from pychat.database.migrate import migrate
 from pychat.database.pool import Database
+from pychat.journal import claims, session, storing, writer
 from pychat.messages import store
 from pychat.messages.rules import HIGHEST_ID
 from pychat.users import search
@@ -50,7 +51,7 @@ ROWS = [
     INSERT INTO messages
     SELECT n, 1 + n % {TALKATIVE}, 1 + n % 2, 'Hello' FROM generate_series(1, {PARTITIONS * WIDTH - 1}) n
     """,
-    "INSERT INTO message_claims (sender, client_id, message_id, chat) SELECT sender, id::text, id, chat FROM messages",
+    "INSERT INTO message_claims (sender, client_id, message_id) SELECT sender, id::text, id FROM messages",
 ]
 
 
@@ -81,17 +82,35 @@ STATEMENTS: dict[str, tuple[str, list[object]]] = {
     "display name": (search.BY_DISPLAY_NAME, ["name 1", search.BEYOND, "name 15", "u15", 21]),
 }
 
+# Many at once, as a batch of the journal has them.
+_IDS = range(3 * WIDTH, 3 * WIDTH + 500)
+_ID_ARRAY = f"{{{','.join(map(str, _IDS))}}}"
+_SENDER_ARRAY = f"{{{','.join(str(1 + number % 2) for number in _IDS)}}}"
+STATEMENTS |= {
+    "repeated claims": (claims.FIND, [_SENDER_ARRAY, _ID_ARRAY]),
+    "forget claims": (claims.FORGET, [2 * WIDTH, 400]),
+}
+OF_THE_JOURNAL: dict[str, tuple[str, list[object]]] = {
+    "claimed": (storing.CLAIMED, [_ID_ARRAY]),
+    "is committed": (writer.IS_THERE, [3 * WIDTH]),
+    "is not committed": (writer.IS_THERE, [HIGHEST_ID]),
+    "last id": (writer.LAST_ID, []),
+}
+"""By its own session, which has settings of its own."""
+
 
 async def plan_of(database: Database, mode: str, name: str) -> dict[str, Any]:
     """The plan as it was carried out."""
-    sql, args = STATEMENTS[name]
+    sql, args = {**STATEMENTS, **OF_THE_JOURNAL}[name]
+    seqscan = session.SETTINGS["enable_seqscan"] if name in OF_THE_JOURNAL else "on"
     async with database.transaction() as connection:
-        await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        await connection.execute(f"SET LOCAL plan_cache_mode = {mode}; SET LOCAL enable_seqscan = {seqscan}")
         # By the name of a prepared statement, for the plan of an EXPLAIN with arguments is always made for these.
-        await connection.execute(f"PREPARE explained AS {sql}")
+        await connection.execute(f"PREPARE explained AS {sql}; SAVEPOINT before")
         literals = ", ".join(f"'{argument}'" for argument in args)
-        explained = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained ({literals})")
-        await connection.execute("DEALLOCATE explained")
+        given = f"({literals})" if args else ""
+        explained = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE explained {given}")
+        await connection.execute("ROLLBACK TO before; DEALLOCATE explained")
     plan: dict[str, Any] = json.loads(explained)[0]["Plan"]
     return plan
 
@@ -103,7 +122,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
-@pytest.mark.parametrize("name", STATEMENTS)
+@pytest.mark.parametrize("name", [*STATEMENTS, *OF_THE_JOURNAL])
 async def test_rows_are_found_by_an_index(database: Database, mode: str, name: str) -> None:
     plan = await plan_of(database, mode, name)
     for node in nodes(plan):
@@ -115,7 +134,14 @@ async def test_rows_are_found_by_an_index(database: Database, mode: str, name: s
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 async def test_a_page_ends_in_the_partitions_that_hold_it(database: Database, mode: str) -> None:
-    for name, expected in [("newest", {7, 6}), ("before", {2, 1}), ("after", {3, 4})]:
+    for name, expected in [
+        ("newest", {7, 6}),
+        ("before", {2, 1}),
+        ("after", {3, 4}),
+        ("is committed", {3}),
+        ("is not committed", set()),
+        ("last id", {7}),
+    ]:
         plan = await plan_of(database, mode, name)
         read = {
             int(node["Relation Name"].removeprefix("messages_"))

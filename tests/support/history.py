@@ -33,9 +33,8 @@ def write_history(server: Server, chat_id: str, lines: Sequence[Line]) -> None:
             SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[])
                 AS line (id, sender, text, client_id)
         ), claimed AS (
-            INSERT INTO message_claims (sender, client_id, message_id, chat)
-            SELECT sender, client_id, line.id, number FROM line, chats
-            WHERE chats.id = $1 AND client_id IS NOT NULL
+            INSERT INTO message_claims (sender, client_id, message_id)
+            SELECT sender, client_id, id FROM line WHERE client_id IS NOT NULL
         )
         INSERT INTO messages (id, chat, sender, text)
         SELECT line.id, number, sender, text FROM line, chats WHERE chats.id = $1

@@ -1,11 +1,12 @@
 //! One batch, from when it is taken until its outcome is known.
 
-use super::{Claim, Entry, Journal, MessageId, Outcome, Recipients, rows};
-use crate::hub::mailbox::Delivery;
+use hashbrown::HashSet;
+
+use super::{Entry, MessageId, Recipients, rows};
 use crate::hub::message::SharedMessage;
 use crate::hub::{Micros, UserId};
 
-/// To be settled by the hub that it is from: `publish` or `give_up`.
+/// To be settled by the hub that it is from: `publish`, `give_up` or `lose`.
 #[derive(Debug)]
 pub struct Batch {
     entries: Vec<Entry>,
@@ -19,7 +20,6 @@ pub struct Claims {
     pub senders: String,
     pub client_ids: String,
     pub message_ids: String,
-    pub chats: String,
 }
 
 impl Batch {
@@ -33,6 +33,11 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Messages that are stored with it.
+    pub fn stored(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.post.is_stored).count()
     }
 
     pub fn ids(&self) -> impl Iterator<Item = MessageId> {
@@ -57,7 +62,6 @@ impl Batch {
                 (&mut claims.senders, &entry.post.sender as &dyn std::fmt::Display),
                 (&mut claims.client_ids, client_id),
                 (&mut claims.message_ids, &entry.id),
-                (&mut claims.chats, &entry.post.chat),
             ];
             for (column, value) in fields {
                 use std::fmt::Write;
@@ -71,44 +75,22 @@ impl Batch {
 
     /// Takes out those whose client ids were claimed before: the ones that have one and are not among `claimed`.
     pub fn take_repeats(&mut self, claimed: &[MessageId]) -> Repeats {
+        let claimed: HashSet<_> = claimed.iter().collect();
         let is_repeat = |entry: &mut Entry| entry.post.client_id.is_some() && !claimed.contains(&entry.id);
         Repeats { entries: self.entries.extract_if(.., is_repeat).collect() }
     }
 
-    /// Tells the senders that the outcome is unknown. It is still to be settled.
-    pub fn answer_unknown(&mut self) -> usize {
-        let waiting = self.entries.iter_mut().filter(|entry| entry.waiter.is_some());
-        waiting.map(|entry| entry.answer(Outcome::Unknown)).count()
+    pub(super) fn entries_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries
+    }
+
+    pub(super) fn into_entries(self) -> Vec<Entry> {
+        self.entries
     }
 
     /// What goes to whom, in order.
     pub(in crate::hub) fn deliveries(&self) -> impl Iterator<Item = (&SharedMessage, &Recipients)> {
         self.entries.iter().map(|entry| (&entry.post.message, &entry.post.to))
-    }
-}
-
-impl Journal {
-    /// The batch is committed; `deliveries` says what became of each message.
-    pub(in crate::hub) fn settle_committed(&self, batch: Batch, deliveries: Vec<Delivery>) {
-        let committed = |(entry, delivery): (Entry, _)| {
-            let id = entry.id;
-            (entry, Outcome::Committed { id, delivery })
-        };
-        self.settle_batch(batch.entries.into_iter().zip(deliveries).map(committed).collect());
-    }
-
-    /// The batch is not in the database, and will not be.
-    pub(in crate::hub) fn settle_failed(&self, batch: Batch) {
-        self.settle_batch(batch.entries.into_iter().map(|entry| (entry, Outcome::Failed)).collect());
-    }
-
-    /// `first` finds the message that a client id was used for; where it finds none, it is not known.
-    pub(in crate::hub) fn settle_repeats(&self, repeats: Repeats, first: impl Fn(&Claim) -> Option<MessageId>) {
-        let found = |entry: Entry| {
-            let id = entry.claim().and_then(|claim| first(&claim));
-            (entry, id.map_or(Outcome::Failed, Outcome::Repeated))
-        };
-        self.settle(repeats.entries.into_iter().map(found).collect());
     }
 }
 
@@ -130,5 +112,9 @@ impl Repeats {
     /// Sender and client id of each.
     pub fn claims(&self) -> impl Iterator<Item = (UserId, &str)> {
         self.entries.iter().filter_map(|entry| Some((entry.post.sender, entry.post.client_id.as_deref()?)))
+    }
+
+    pub(super) fn into_entries(self) -> Vec<Entry> {
+        self.entries
     }
 }

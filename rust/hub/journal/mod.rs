@@ -11,19 +11,24 @@
 //!
 //! - At most one batch is out, so the order of commits is the order of ids: given when a batch is taken, always above the
 //!   last one's.
-//! - Whoever was accepted is answered, once. A batch that is dropped without a word has an unknown outcome.
-//! - `pending` and `bytes` count from the acceptance to the answer, repeats that wait for their first included; both are
-//!   bounded, and beyond them nothing is accepted.
-//! - A client id that is out stands in `claims`; a committed one is put into `recent` before it leaves `claims`, under the
-//!   same lock. So one that is repeated at any time finds the first, in one of them or in the database.
+//! - Whoever was accepted is answered, once, and so is who repeats it: with what is known of the first then. While that is
+//!   in doubt a repeat is told so, whether or not anything is accepted: it must not hear that its message is not stored.
+//! - `pending` and `bytes` count a message until its batch is settled, and a repeat that waits for its first until it is
+//!   answered; both are bounded, and beyond them nothing is accepted.
+//! - A client id that is out stands in `claims`; a committed one is put into `recent` before it leaves `claims`. So one
+//!   that is repeated at any time finds the first, in one of them or in the database. Those of a batch that was lost stay
+//!   until the next writer opens: what it finds in the database is final.
 //!
 //! # Orderings
 //!
-//! All is decided under one small lock, held for a push or a swap; nothing is encoded, answered or woken under it. The
-//! writer registers its waker before it looks, senders push before they wake.
+//! All is decided under one small lock, held for a push, a swap or some removals; nothing is encoded, answered or woken
+//! under it. Who accepts looks into `recent` and then into `claims` under that lock, and who settles fills `recent` before
+//! it takes the lock to remove from `claims`, so nobody misses both. The writer registers its waker before it looks,
+//! senders push before they wake.
 
 mod batch;
 mod rows;
+mod settle;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -53,9 +58,10 @@ const MAX_BYTES: usize = 16 << 20;
 /// Client ids remembered here, about 25 MB when full: the last minute of a busy server. Older ones are in the database.
 const RECENT_CLAIMS: usize = if cfg!(feature = "models") { 2 } else { 1 << 18 };
 
-/// A message to be stored.
+/// A message to be stored; or, where messages are only live, one whose client id alone is.
 #[derive(Debug)]
 pub struct Post {
+    pub is_stored: bool,
     pub sender: UserId,
     pub chat: ChatNumber,
     pub to: Recipients,
@@ -99,6 +105,8 @@ pub enum Refused {
     Full,
     /// Nobody writes at present.
     Closed,
+    /// Its client id was the sender's already, for a message that may be stored or not.
+    Doubted,
 }
 
 /// One accepted message.
@@ -123,11 +131,29 @@ impl Entry {
     }
 }
 
+/// A client id whose message is not settled.
+#[derive(Debug, Default)]
+struct Claimed {
+    standing: Standing,
+    /// Who repeats it meanwhile.
+    repeats: Vec<oneshot::Sender<Outcome>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    /// Gathered or out.
+    #[default]
+    Pending,
+    /// Out, and its sender was told that its outcome is unknown.
+    Doubted,
+    /// As doubted, and nobody will say any more what became of it.
+    Lost,
+}
+
 #[derive(Debug, Default)]
 struct State {
     gathered: Vec<Entry>,
-    /// Client ids that are out or gathered, and who repeats them meanwhile.
-    claims: HashMap<Claim, Vec<oneshot::Sender<Outcome>>>,
+    claims: HashMap<Claim, Claimed>,
     pending: usize,
     bytes: usize,
     is_open: bool,
@@ -158,22 +184,30 @@ impl Journal {
             if let Some(id) = claim.as_ref().and_then(|claim| self.recent.get(claim)) {
                 return Ok(Accepted::Repeated(id));
             }
+            let is_full = state.pending >= max_pending;
+            if let Some(claimed) = claim.as_ref().and_then(|claim| state.claims.get_mut(claim)) {
+                if claimed.standing != Standing::Pending {
+                    return Err(Refused::Doubted);
+                }
+                if is_full {
+                    return Err(Refused::Full);
+                }
+                claimed.repeats.extend(entry.waiter);
+                state.pending += 1;
+                return Ok(Accepted::Waiting(waiting));
+            }
             if !state.is_open {
                 return Err(Refused::Closed);
             }
             let bytes = entry.post.text.len();
-            if state.pending >= max_pending || state.bytes + bytes > MAX_BYTES {
+            if is_full || state.bytes + bytes > MAX_BYTES {
                 return Err(Refused::Full);
             }
             state.pending += 1;
-            if let Some(claim) = claim {
-                if let Some(repeats) = state.claims.get_mut(&claim) {
-                    repeats.extend(entry.waiter);
-                    return Ok(Accepted::Waiting(waiting));
-                }
-                state.claims.insert(claim, Vec::new());
-            }
             state.bytes += bytes;
+            if let Some(claim) = claim {
+                state.claims.insert(claim, Claimed::default());
+            }
             state.gathered.push(entry);
         }
         self.writer.wake();
@@ -204,10 +238,11 @@ impl Journal {
         Poll::Ready(Batch::new(entries, now))
     }
 
-    /// From now on messages are accepted; ids begin above `last_id`.
+    /// From now on messages are accepted; ids begin above `last_id`. Nothing of a writer before can be committed any more.
     pub fn open(&self, last_id: MessageId) {
         let mut state = self.state.lock();
         state.last_id = state.last_id.max(last_id);
+        state.claims.retain(|_, claimed| claimed.standing != Standing::Lost);
         state.is_open = true;
     }
 
@@ -216,66 +251,16 @@ impl Journal {
         self.state.lock().is_open = false;
     }
 
-    /// Gives up what has gathered and is in no batch yet.
-    pub fn fail_gathered(&self) -> usize {
-        let gathered = std::mem::take(&mut self.state.lock().gathered);
-        let failed = gathered.len();
-        self.settle(gathered.into_iter().map(|entry| (entry, Outcome::Failed)).collect());
-        failed
-    }
-
-    /// An id for a message that is not stored; of one that was repeated within memory, the first one's is the error.
-    pub fn pass(&self, claim: Option<Claim>, now: Micros) -> Result<MessageId, MessageId> {
+    /// An id for a message that goes past the journal.
+    pub fn next_id(&self, now: Micros) -> MessageId {
         let mut state = self.state.lock();
-        if let Some(first) = claim.as_ref().and_then(|claim| self.recent.get(claim)) {
-            return Err(first);
-        }
         state.last_id = now.max(state.last_id + 1);
-        if let Some(claim) = claim {
-            self.recent.insert(claim, state.last_id);
-        }
-        Ok(state.last_id)
+        state.last_id
     }
 
     /// Messages accepted and not answered: a gauge.
     pub fn pending(&self) -> usize {
         self.state.lock().pending
-    }
-
-    /// Answers these, and whoever repeats their client ids.
-    fn settle(&self, outcomes: Vec<(Entry, Outcome)>) {
-        let mut repeats = Vec::new();
-        {
-            let mut state = self.state.lock();
-            for (entry, outcome) in &outcomes {
-                state.pending -= 1;
-                state.bytes -= entry.post.text.len();
-                let Some(claim) = entry.claim() else { continue };
-                let waiting = state.claims.remove(&claim).unwrap_or_default();
-                state.pending -= waiting.len();
-                let outcome = match *outcome {
-                    Outcome::Committed { id, .. } | Outcome::Repeated(id) => {
-                        self.recent.insert(claim, id);
-                        Outcome::Repeated(id)
-                    }
-                    other => other,
-                };
-                repeats.extend(waiting.into_iter().map(|waiter| (waiter, outcome)));
-            }
-        }
-        for (mut entry, outcome) in outcomes {
-            entry.answer(outcome);
-        }
-        for (waiter, outcome) in repeats {
-            let _ = waiter.send(outcome);
-        }
-    }
-
-    /// As `settle`, for all of the batch that is out.
-    fn settle_batch(&self, outcomes: Vec<(Entry, Outcome)>) {
-        self.settle(outcomes);
-        self.state.lock().is_out = false;
-        self.writer.wake();
     }
 }
 

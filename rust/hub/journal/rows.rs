@@ -15,7 +15,7 @@ pub(super) fn encode(entries: &[Entry]) -> Vec<u8> {
     let mut rows = Vec::with_capacity(SIGNATURE.len() + 8 + entries.len() * FRAME + text + 2);
     rows.extend_from_slice(SIGNATURE);
     rows.extend_from_slice(&FLAGS_AND_EXTENSION);
-    for Entry { id, post, .. } in entries {
+    for Entry { id, post, .. } in entries.iter().filter(|entry| entry.post.is_stored) {
         rows.extend_from_slice(&4_i16.to_be_bytes());
         for number in [*id, post.chat, post.sender] {
             rows.extend_from_slice(&8_i32.to_be_bytes());

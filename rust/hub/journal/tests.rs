@@ -9,6 +9,7 @@ use crate::hub::message::Message;
 
 const NOW: Micros = 1_000_000;
 const CHAT: ChatNumber = 7;
+const MAX_PENDING: usize = 4;
 
 /// A hub that takes messages; ann (1) and bob (2) are in one chat.
 fn hub() -> Hub {
@@ -24,6 +25,7 @@ fn chat(users: &[UserId]) -> Chat {
 
 fn post(text: &str, client_id: Option<&str>) -> Post {
     Post {
+        is_stored: true,
         sender: 1,
         chat: CHAT,
         to: Recipients::Members(Arc::new(chat(&[1, 2]))),
@@ -34,7 +36,7 @@ fn post(text: &str, client_id: Option<&str>) -> Post {
 }
 
 fn accept(hub: &Hub, text: &str, client_id: Option<&str>) -> Result<Accepted, Refused> {
-    hub.journal.accept(post(text, client_id), 4, NOW)
+    hub.journal.accept(post(text, client_id), MAX_PENDING, NOW)
 }
 
 /// The sender's end of a message that was accepted just now.
@@ -150,6 +152,44 @@ async fn an_unknown_outcome_is_told_to_senders_and_sessions_and_may_be_settled_l
     assert!(matches!(accept(&hub, "hi", Some("a")), Ok(Accepted::Repeated(NOW))));
 }
 
+#[tokio::test]
+async fn a_repeat_of_one_in_doubt_is_told_so() {
+    let hub = hub();
+    let (first, joined) = (waiting(&hub, "hi", Some("a")), waiting(&hub, "hi", Some("a")));
+    let mut batch = taken(&hub);
+    hub.doubt(&mut batch, NOW);
+    assert_eq!((first.await, joined.await), (Ok(Outcome::Unknown), Ok(Outcome::Unknown)));
+    assert_eq!(hub.journal.pending(), 1, "the one that is still to be settled");
+    assert_eq!(hub.stats.journal_unknown.get(), 1);
+    assert_eq!(accept(&hub, "hi", Some("a")).unwrap_err(), Refused::Doubted);
+    hub.journal.close();
+    assert_eq!(accept(&hub, "hi", Some("a")).unwrap_err(), Refused::Doubted, "and not that it is not stored");
+    assert_eq!(accept(&hub, "hi", Some("b")).unwrap_err(), Refused::Closed);
+    hub.journal.open(0);
+    assert_eq!(accept(&hub, "hi", Some("a")).unwrap_err(), Refused::Doubted, "that is not known yet");
+    hub.give_up(batch);
+    let anew = waiting(&hub, "hi", Some("a"));
+    hub.publish(taken(&hub), NOW).await;
+    assert!(matches!(anew.await, Ok(Outcome::Committed { .. })));
+    assert_eq!(hub.journal.pending(), 0);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_lost_is_in_doubt_until_the_next_writer_knows() {
+    let hub = hub();
+    let (first, joined) = (waiting(&hub, "hi", Some("a")), waiting(&hub, "hi", Some("a")));
+    hub.lose(taken(&hub), NOW);
+    assert_eq!((first.await, joined.await), (Ok(Outcome::Unknown), Ok(Outcome::Unknown)));
+    assert_eq!((hub.stats.journal_unknown.get(), hub.stats.journal_failed.get()), (1, 0));
+    assert_eq!(hub.journal.pending(), 0);
+    assert_eq!(accept(&hub, "hi", Some("a")).unwrap_err(), Refused::Doubted);
+    hub.journal.open(0);
+    let again = waiting(&hub, "hi", Some("a"));
+    let repeats = taken(&hub).take_repeats(&[]);
+    hub.answer_repeats(repeats, |_| Some(5));
+    assert_eq!(again.await, Ok(Outcome::Repeated(5)), "what the database says is final");
+}
+
 #[test]
 fn no_more_than_may_be_pending_and_nothing_while_it_is_closed() {
     let hub = hub();
@@ -192,7 +232,7 @@ fn ids_begin_above_the_highest_and_never_go_back() {
     hub.journal.open(0);
     let _sent = waiting(&hub, "hi", None);
     assert_eq!(taken(&hub).ids().collect::<Vec<_>>(), [NOW + 101]);
-    assert_eq!(hub.journal.pass(None, NOW), Ok(NOW + 102));
+    assert_eq!(hub.journal.next_id(NOW), NOW + 102);
 }
 
 #[test]
@@ -214,41 +254,162 @@ fn rows_are_what_postgres_reads() {
     assert_eq!(taken(&hub).rows(), rows);
 }
 
-proptest! {
-    /// Whatever the senders and the writer do: everyone accepted is answered once, and in the end nothing is pending.
-    #[test]
-    fn everyone_is_answered(steps in prop::collection::vec((0..7_u8, 0..4_u8), 1..60)) {
-        let hub = hub();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (mut out, mut senders) = (None, Vec::new());
-        for (step, client_id) in steps {
-            match step {
-                0..3 => {
-                    let client_id = (client_id < 3).then(|| client_id.to_string());
-                    if let Ok(Accepted::Waiting(waiting)) = accept(&hub, "hi", client_id.as_deref()) {
-                        senders.push(waiting);
+/// What the senders and the writer may do; the number is a client id, or none.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Send(u8),
+    Take,
+    Publish,
+    GiveUp,
+    Repeat,
+    Doubt,
+    Lose,
+    Close,
+    Open,
+}
+
+const CLIENT_IDS: u8 = 3;
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..CLIENT_IDS + 1).prop_map(Step::Send),
+        3 => Just(Step::Take),
+        1 => Just(Step::Publish),
+        1 => Just(Step::GiveUp),
+        1 => Just(Step::Repeat),
+        1 => Just(Step::Doubt),
+        1 => Just(Step::Lose),
+        1 => Just(Step::Close),
+        2 => Just(Step::Open),
+    ]
+}
+
+/// Senders and what they were told, and the client ids whose first is in doubt.
+#[derive(Default)]
+struct Model {
+    out: Option<Batch>,
+    /// Client id of each.
+    senders: Vec<(Option<u8>, oneshot::Receiver<Outcome>)>,
+    /// Of the batch that is out, and told that nobody knows.
+    doubted: Vec<Option<u8>>,
+    lost: Vec<u8>,
+    is_open: bool,
+}
+
+impl Model {
+    fn send(&mut self, hub: &Hub, number: u8) {
+        let client_id = (number < CLIENT_IDS).then_some(number);
+        let is_doubted = client_id.is_some_and(|id| self.doubted.contains(&Some(id)) || self.lost.contains(&id));
+        match accept(hub, "hi", client_id.map(|id| id.to_string()).as_deref()) {
+            Ok(Accepted::Waiting(waiting)) => {
+                assert!(!is_doubted);
+                self.senders.push((client_id, waiting));
+            }
+            Ok(Accepted::Repeated(_)) => assert!(client_id.is_some() && !is_doubted),
+            Err(Refused::Doubted) => assert!(is_doubted),
+            Err(Refused::Closed) => assert!(!is_doubted && !self.is_open),
+            Err(Refused::Full) => assert!(!is_doubted && hub.journal.pending() >= MAX_PENDING),
+        }
+    }
+
+    /// Of the senders that were told something now, those for which it is `Unknown`.
+    fn hear(&mut self) -> Vec<Option<u8>> {
+        let mut unknown = Vec::new();
+        self.senders.retain_mut(|(client_id, sender)| match sender.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => true,
+            told => {
+                if told == Ok(Outcome::Unknown) {
+                    unknown.push(*client_id);
+                }
+                assert!(told.is_ok(), "whoever was accepted is answered");
+                false
+            }
+        });
+        unknown
+    }
+
+    fn step(&mut self, hub: &Hub, runtime: &tokio::runtime::Runtime, step: Step) {
+        match step {
+            Step::Send(number) => self.send(hub, number),
+            Step::Take => self.out = self.out.take().or_else(|| take(hub)),
+            Step::Open => {
+                hub.journal.open(0);
+                self.is_open = true;
+                self.lost.clear();
+            }
+            Step::Close => {
+                hub.journal.close();
+                self.is_open = false;
+            }
+            _ => {
+                let Some(mut batch) = self.out.take() else { return };
+                let size = batch.len();
+                match step {
+                    Step::Publish => runtime.block_on(hub.publish(batch, NOW)),
+                    Step::GiveUp => hub.give_up(batch),
+                    Step::Repeat => {
+                        hub.answer_repeats(batch.take_repeats(&[]), |_| Some(1));
+                        runtime.block_on(hub.publish(batch, NOW));
+                    }
+                    Step::Doubt => {
+                        hub.doubt(&mut batch, NOW);
+                        self.out = Some(batch);
+                        let told = self.hear();
+                        if self.doubted.is_empty() {
+                            assert!(told.len() >= size, "repeats are told as well");
+                            self.doubted = told;
+                        }
+                        return;
+                    }
+                    _ => {
+                        hub.lose(batch, NOW);
+                        let told = self.hear();
+                        self.lost.extend(self.doubted.drain(..).chain(told).flatten());
                     }
                 }
-                3 => out = out.or_else(|| take(&hub)),
-                4 => if let Some(batch) = out.take() { runtime.block_on(hub.publish(batch, NOW)) },
-                5 => if let Some(batch) = out.take() { hub.give_up(batch) },
-                _ => if let Some(mut batch) = out.take() {
-                    hub.answer_repeats(batch.take_repeats(&[]), |_| Some(1));
-                    runtime.block_on(hub.publish(batch, NOW));
-                },
+                self.doubted.clear();
+                assert_eq!(self.hear(), []);
             }
-            let told = senders.iter_mut().map(oneshot::Receiver::try_recv);
-            let unanswered = told.filter(|told| *told == Err(oneshot::error::TryRecvError::Empty)).count();
-            prop_assert_eq!(unanswered, hub.journal.pending());
-            senders.retain_mut(|sender| !sender.is_terminated());
         }
-        if let Some(batch) = out {
+    }
+}
+
+#[tokio::test]
+async fn of_a_message_that_is_only_live_the_client_id_is_stored() {
+    let hub = hub();
+    let bob = hub.open(2, NOW).unwrap();
+    let live = Post { is_stored: false, ..post("live", Some("a")) };
+    let Ok(Accepted::Waiting(sent)) = hub.journal.accept(live, 4, NOW) else { panic!("it is refused") };
+    let _other = waiting(&hub, "stored", None);
+    let batch = taken(&hub);
+    assert_eq!((batch.len(), batch.stored(), batch.claims().count), (2, 1, 1));
+    assert!(batch.rows().windows(6).any(|part| part == b"stored"));
+    assert!(!batch.rows().windows(4).any(|part| part == b"live"));
+    hub.publish(batch, NOW).await;
+    assert!(matches!(sent.await, Ok(Outcome::Committed { .. })));
+    assert_eq!((bob.waiting(), hub.stats.journal_committed.get()), (2, 1));
+    assert!(matches!(accept(&hub, "live", Some("a")), Ok(Accepted::Repeated(NOW))));
+}
+
+proptest! {
+    /// Whatever the senders and the writer do: everyone accepted is answered once, a client id whose message is in doubt is
+    /// never said to be free, and in the end nothing is pending.
+    #[test]
+    fn everyone_is_answered(steps in prop::collection::vec(step(), 1..60)) {
+        let hub = hub();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut model = Model { is_open: true, ..Model::default() };
+        for step in steps {
+            model.step(&hub, &runtime, step);
+            let unsettled = model.out.as_ref().filter(|_| !model.doubted.is_empty()).map_or(0, Batch::len);
+            prop_assert_eq!(model.senders.len() + unsettled, hub.journal.pending());
+        }
+        if let Some(batch) = model.out.take() {
             hub.give_up(batch);
         }
         hub.give_up_gathered();
         prop_assert_eq!(hub.journal.pending(), 0);
-        for sender in &mut senders {
-            prop_assert!(sender.try_recv().is_ok());
-        }
+        model.hear();
+        prop_assert!(model.senders.is_empty());
     }
 }

@@ -19,7 +19,7 @@ fn batch(hub: &Hub, chats: [Chat; 2]) -> Batch {
     for chat in chats {
         let to = Recipients::Members(Arc::new(chat));
         let message = Message::new("ann", "hi", NOW);
-        let post = Post { sender: 1, chat: 7, to, text: "hi".into(), message, client_id: None };
+        let post = Post { is_stored: true, sender: 1, chat: 7, to, text: "hi".into(), message, client_id: None };
         assert!(matches!(hub.journal.accept(post, 10, NOW), Ok(Accepted::Waiting(_))));
     }
     match hub.journal.poll_batch(&Context::from_waker(Waker::noop()), NOW) {

@@ -14,6 +14,7 @@ use crate::check;
 
 fn post(client_id: Option<&str>) -> Post {
     Post {
+        is_stored: true,
         sender: 1,
         chat: 1,
         to: Recipients::One(2),
@@ -82,6 +83,32 @@ fn a_repeat_finds_the_first_whenever_it_comes() {
         writer.join().unwrap();
         assert!(matches!(outcome(first), Outcome::Committed { id: 1, .. }));
         assert_eq!((outcome(again), hub.journal.pending()), (Outcome::Repeated(1), 0));
+    });
+}
+
+#[test]
+fn a_repeat_never_takes_the_place_of_one_in_doubt() {
+    check(|| {
+        let hub = Arc::new(Hub::default());
+        hub.journal.open(0);
+        let first = accept(&hub, Some("a")).unwrap();
+        let writer = {
+            let hub = Arc::clone(&hub);
+            thread::spawn(move || {
+                let mut batch = block_on(poll_fn(|cx| hub.journal.poll_batch(cx, 0)));
+                hub.doubt(&mut batch, 0);
+                hub.journal.close();
+                block_on(hub.publish(batch, 0));
+            })
+        };
+        let again = accept(&hub, Some("a"));
+        writer.join().unwrap();
+        assert_eq!(outcome(first), Outcome::Unknown);
+        match again {
+            Ok(accepted) => assert!(matches!(outcome(accepted), Outcome::Unknown | Outcome::Repeated(1))),
+            Err(refused) => assert_eq!(refused, Refused::Doubted),
+        }
+        assert_eq!(hub.journal.pending(), 0);
     });
 }
 
