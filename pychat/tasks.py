@@ -10,7 +10,12 @@ from typing import Literal
 
 import structlog
 
+from pychat.database.pool import DatabaseUnavailable
+
 log = structlog.get_logger("pychat.tasks")
+
+FIRST_AFTER_SEC = 60.0
+"""The first minute belongs to the clients that come back."""
 
 Outcome = Literal["done", "failed"]
 
@@ -37,6 +42,7 @@ class Task:
         self.name = name
         self.every_sec = every_sec
         self.last_run: Run | None = None
+        self.last_success: Run | None = None
         self.runs: dict[Outcome, int] = {"done": 0, "failed": 0}
         self._work = work
         self._alone = asyncio.Lock()
@@ -60,6 +66,8 @@ class Task:
 
         def note(outcome: Outcome) -> None:
             self.last_run = Run(began_at, time.monotonic() - began, outcome)
+            if outcome == "done":
+                self.last_success = self.last_run
             self.runs[outcome] += 1
 
         try:
@@ -72,12 +80,17 @@ class Task:
 
 
 async def run_by_time(task: Task) -> None:
-    """Runs a task that has `every_sec` until cancelled."""
+    """Runs a task that has `every_sec` until cancelled, for the first time soon: a server may be restarted often."""
     assert task.every_sec is not None
+    await asyncio.sleep(min(FIRST_AFTER_SEC, task.every_sec))
     while True:
-        await asyncio.sleep(task.every_sec)
         try:
             await task.run()
+        except DatabaseUnavailable as failure:
+            log.error(
+                "a background task lacks the database; it runs again in its time", task=task.name, reason=str(failure)
+            )
         except Exception as failure:
             # The next run may well go through.
             log.error("a background task failed; it runs again in its time", task=task.name, exc_info=failure)
+        await asyncio.sleep(task.every_sec)

@@ -7,8 +7,9 @@ from typing import cast
 import msgspec
 import pytest
 
+from pychat import tasks
 from pychat._core import Core, LoadBatch
-from pychat.database.pool import Database
+from pychat.database.pool import Database, DatabaseUnavailable
 from pychat.dynconf.schemas import GcTask
 from pychat.loader import run_loader
 from pychat.sweeper import WORTH_RELEASING, Sweeper
@@ -187,6 +188,37 @@ async def test_a_task_goes_on_by_time() -> None:
     assert task.runs["failed"] == 1
     assert task.last_run is not None
     assert task.last_run.outcome == "done"
+
+
+async def test_a_task_is_run_soon_after_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "FIRST_AFTER_SEC", 0)
+    done = asyncio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    by_time = asyncio.create_task(run_by_time(Task("hourly", work, every_sec=3_600)))
+    async with asyncio.timeout(10):
+        await done.wait()
+    by_time.cancel()
+
+
+async def test_a_failure_is_no_success() -> None:
+    fails = False
+
+    async def work() -> None:
+        if fails:
+            raise DatabaseUnavailable("away")
+
+    task = Task("now and then", work)
+    await task.run()
+    success = task.last_success
+    assert success is task.last_run
+    fails = True
+    with pytest.raises(DatabaseUnavailable):
+        await task.run()
+    assert task.last_success is success
+    assert task.last_run is not success
 
 
 async def test_runs_of_a_task_do_not_overlap() -> None:

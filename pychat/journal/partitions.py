@@ -1,11 +1,14 @@
 """The partitions of `messages`: one a week of ids, which are microseconds since the Unix epoch."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
+import asyncpg
 import structlog
 
-from pychat.database.pool import Database
+from pychat.database.pool import Database, DatabaseUnavailable, one_line
 
 log = structlog.get_logger("pychat.journal")
 
@@ -19,13 +22,27 @@ WEEKS_AHEAD = 4
 # How long the messages may wait for the lock that a change of the partitions needs.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 
+DROP_TIMEOUT_SEC = 600.0
+"""What detaches a partition waits for every transaction that may still read it: a backup, say, takes minutes."""
+
+_TO_BE_DROPPED = "pychat drops this table: its messages are older than they are kept"
+"""The comment of a partition on its way out. Tables without it, which an operator has detached, are his."""
+
 _ATTACHED = """
-    SELECT relname, inhdetachpending FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-    WHERE inhparent = 'messages'::regclass AND relname ~ '^messages_[0-9]{8}$'
+    SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'messages'::regclass
+"""
+# Those that are half detached first: Postgres detaches no other one before.
+_TOO_OLD = r"""
+    SELECT inhrelid::regclass::text AS name, inhdetachpending FROM (
+        SELECT *, substring(pg_get_expr(relpartbound, pg_class.oid) FROM 'TO \(''(\d+)''\)')::bigint AS end_id
+        FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'messages'::regclass
+    ) AS partition
+    WHERE inhdetachpending OR end_id <= $1 ORDER BY inhdetachpending DESC, end_id
 """
 _DETACHED = """
-    SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^messages_[0-9]{8}$'
-    AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'messages'::regclass) AND NOT relispartition
+    SELECT oid::regclass::text FROM pg_class
+    WHERE relkind = 'r' AND NOT relispartition AND obj_description(oid, 'pg_class') = $1
+    AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'messages'::regclass) ORDER BY 1
 """
 
 
@@ -58,27 +75,38 @@ async def make_partitions(database: Database, first_id: int, last_id: int) -> in
 
 
 async def drop_partitions(database: Database, before_id: int) -> None:
-    """Drops those all of whose messages are below `before_id`; one that is begun is finished the next time.
+    """Drops those all of whose messages are below `before_id`. Their messages are gone at once; the tables follow when
+    no transaction reads them any more, the next time where that takes too long.
 
     Raises:
         DatabaseUnavailable
     """
-    for row in await database.fetch(_ATTACHED):
-        name = row["relname"]
-        if row["inhdetachpending"]:
-            await database.execute(f"ALTER TABLE messages DETACH PARTITION {name} FINALIZE")
-        elif partition_end(name) <= before_id:
+    async with _patient_session(database) as session:
+        for name, is_half_detached in await session.fetch(_TOO_OLD, before_id):
+            await session.execute(f"COMMENT ON TABLE {name} IS '{_TO_BE_DROPPED}'")
             # Concurrently: neither readers nor the writer wait for it.
-            await database.execute(f"ALTER TABLE messages DETACH PARTITION {name} CONCURRENTLY")
-    for row in await database.fetch(_DETACHED):
-        await database.execute(f"DROP TABLE {row['relname']}")
-        log.info("messages that are older than they are kept are dropped", partition=row["relname"])
+            how = "FINALIZE" if is_half_detached else "CONCURRENTLY"
+            await session.execute(f"ALTER TABLE messages DETACH PARTITION {name} {how}")
+        for (name,) in await session.fetch(_DETACHED, _TO_BE_DROPPED):
+            await session.execute(f"DROP TABLE {name}")
+            log.info("messages that are older than they are kept are dropped", partition=name)
+
+
+@asynccontextmanager
+async def _patient_session(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """Beside the pool, whose statements may not take that long. The server itself ends those that take longer."""
+    timeout = f"{DROP_TIMEOUT_SEC:.0f}s"
+    settings = {"application_name": "pychat upkeep", "statement_timeout": timeout}
+    session = await database.connect_alone(settings, 2 * DROP_TIMEOUT_SEC)
+    try:
+        yield session
+    except asyncpg.QueryCanceledError as error:
+        raise DatabaseUnavailable(f"a transaction has been reading messages that go for {timeout}") from error
+    except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+        raise DatabaseUnavailable(one_line(error)) from error
+    finally:
+        session.terminate()
 
 
 def partition_name(week: int) -> str:
     return f"messages_{datetime.fromtimestamp(week * WEEK // 1_000_000, UTC):%Y%m%d}"
-
-
-def partition_end(name: str) -> int:
-    begin = datetime.strptime(name, "messages_%Y%m%d").replace(tzinfo=UTC)
-    return int((begin + timedelta(weeks=1)).timestamp()) * 1_000_000

@@ -22,7 +22,12 @@ async def keep_history_in_shape(database: Database, config: Callable[[], History
         DatabaseUnavailable
     """
     now = now_id()
-    await make_partitions(database, now, now + WEEKS_AHEAD * WEEK)
-    if days := config().retention_days:
-        await drop_partitions(database, now - days * DAY)
-    await forget_claims(database, now - KEPT_DAYS * DAY)
+    try:
+        await make_partitions(database, now, now + WEEKS_AHEAD * WEEK)
+    finally:
+        # Each whatever becomes of the others; the dropping, which may have to wait for long, last.
+        try:
+            await forget_claims(database, now - KEPT_DAYS * DAY)
+        finally:
+            if days := config().retention_days:
+                await drop_partitions(database, now - days * DAY)

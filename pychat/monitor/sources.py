@@ -91,13 +91,18 @@ def task_metrics(tasks: Mapping[str, Task]) -> Iterable[Metric]:
     runs = CounterMetricFamily("pychat_task_runs", "Runs that are over.", labels=["task", "outcome"])
     at = GaugeMetricFamily("pychat_task_last_run_timestamp_seconds", "When the last run began.", labels=["task"])
     took = GaugeMetricFamily("pychat_task_last_run_duration_seconds", "How long the last run took.", labels=["task"])
+    success = GaugeMetricFamily(
+        "pychat_task_last_success_timestamp_seconds", "When the last run began that went through.", labels=["task"]
+    )
     for task in tasks.values():
         for outcome, count in task.runs.items():
             runs.add_metric([task.name, outcome], count)
         if (run := task.last_run) is not None:
             at.add_metric([task.name], run.began_at.timestamp())
             took.add_metric([task.name], run.took_sec)
-    return runs, at, took
+        if task.last_success is not None:
+            success.add_metric([task.name], task.last_success.began_at.timestamp())
+    return runs, at, took, success
 
 
 def build_info() -> Iterable[Metric]:

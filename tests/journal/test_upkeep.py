@@ -1,12 +1,19 @@
 """Partitions made ahead and dropped in time; client ids forgotten."""
 
-from pychat.database.pool import Database
+import asyncio
+
+import pytest
+
+from pychat._core import Core
+from pychat.database.pool import Database, DatabaseUnavailable
 from pychat.dynconf.schemas import History
-from pychat.journal.partitions import WEEK, WEEKS_AHEAD, make_partitions, now_id, partition_end, partition_name
+from pychat.journal import partitions
+from pychat.journal.partitions import WEEK, WEEKS_AHEAD, make_partitions, now_id, partition_name
 from pychat.journal.upkeep import DAY, keep_history_in_shape
+from tests.support.journal import post, writing
 
 
-async def partitions(database: Database) -> list[str]:
+async def attached(database: Database) -> list[str]:
     rows = await database.fetch(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'messages'::regclass ORDER BY 1"
     )
@@ -18,37 +25,100 @@ async def test_partitions_are_made_ahead_once(database: Database) -> None:
         await keep_history_in_shape(database, History)
     this_week = now_id() // WEEK
     expected = {partition_name(week) for week in range(this_week, this_week + WEEKS_AHEAD + 1)}
-    assert expected <= set(await partitions(database))
+    assert expected <= set(await attached(database))
 
 
-def test_a_partitions_name_tells_its_end() -> None:
-    for week in (0, 2_950, 3_100):
-        assert partition_end(partition_name(week)) == (week + 1) * WEEK
+async def written(database: Database, *weeks_ago: int) -> None:
+    """A message in each of these weeks, whose partition is made where it is missing."""
+    now = now_id()
+    for weeks in weeks_ago:
+        await make_partitions(database, now - weeks * WEEK, now - weeks * WEEK)
+        await database.execute("INSERT INTO messages VALUES ($1, 1, 1, 'x')", now - weeks * WEEK)
+
+
+async def tables(database: Database, *weeks_ago: int) -> list[bool]:
+    """Whether each of these weeks has a table, attached or not."""
+    names = [partition_name((now_id() - weeks * WEEK) // WEEK) for weeks in weeks_ago]
+    return [await database.fetchval("SELECT to_regclass($1) IS NOT NULL", name) for name in names]
+
+
+def two_weeks() -> History:
+    return History(retention_days=14)
 
 
 async def test_old_messages_go_with_their_partition(database: Database) -> None:
-    now = now_id()
-    await make_partitions(database, now - 4 * WEEK, now)
-    for weeks in (4, 1, 0):
-        await database.execute("INSERT INTO messages VALUES ($1, 1, 1, 'x')", now - weeks * WEEK)
+    await written(database, 4, 1, 0)
     await keep_history_in_shape(database, History)
     assert await database.fetchval("SELECT count(*) FROM messages") == 3, "0 days: for ever"
-    await keep_history_in_shape(database, lambda: History(retention_days=14))
+    await keep_history_in_shape(database, two_weeks)
     assert await database.fetchval("SELECT count(*) FROM messages") == 2
-    assert partition_name((now - 4 * WEEK) // WEEK) not in await partitions(database)
-    leftover = (
-        "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname ~ '^messages_[0-9]{8}$' AND NOT relispartition"
-    )
-    assert await database.fetchval(leftover) == 0
+    assert await tables(database, 4, 1, 0) == [False, True, True]
+
+
+async def test_messages_go_by_their_age_and_not_by_the_name_of_their_table(database: Database) -> None:
+    now = now_id()
+    begin, end = now - 20 * WEEK, now - WEEK
+    await database.execute(f"CREATE TABLE messages_20000101 PARTITION OF messages FOR VALUES FROM ({begin}) TO ({end})")
+    await database.execute("CREATE TABLE others PARTITION OF messages DEFAULT")
+    for old in (begin, end - 1):
+        await database.execute("INSERT INTO messages VALUES ($1, 1, 1, 'x')", old)
+    await keep_history_in_shape(database, two_weeks)
+    assert await database.fetchval("SELECT count(*) FROM messages") == 2
+
+
+async def test_a_table_that_an_operator_has_detached_is_his(database: Database) -> None:
+    await written(database, 5, 4)
+    kept = partition_name((now_id() - 5 * WEEK) // WEEK)
+    await database.execute(f"ALTER TABLE messages DETACH PARTITION {kept}")
+    await keep_history_in_shape(database, two_weeks)
+    assert await tables(database, 5, 4) == [True, False]
+    assert await database.fetchval(f"SELECT count(*) FROM {kept}") == 1
+
+
+async def test_a_long_transaction_only_delays_what_goes(
+    core: Core, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "DROP_TIMEOUT_SEC", 1.0)
+    await written(database, 4)
+    await database.execute("INSERT INTO message_claims VALUES (1, 'old', $1)", now_id() - 8 * DAY)
+    async with writing(core, database), database.transaction() as reader:
+        assert await reader.fetchval("SELECT count(*) FROM messages") == 1
+        keeping = asyncio.create_task(keep_history_in_shape(database, two_weeks))
+        while not keeping.done():
+            assert (await post(core, "meanwhile")).status == 201
+        with pytest.raises(DatabaseUnavailable, match="reading"):
+            await keeping
+        assert await database.fetchval("SELECT min(id) FROM messages") > now_id() - WEEK, "nobody else sees them"
+        assert await database.fetchval("SELECT count(*) FROM message_claims") == 0, "the rest is done all the same"
+        # An older one beside it: Postgres detaches none while another is half detached.
+        await written(database, 5)
+    await keep_history_in_shape(database, two_weeks)
+    assert await tables(database, 5, 4) == [False, False]
+
+
+async def test_a_partition_is_made_while_another_one_goes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer must not wait for whoever reads old messages."""
+    await written(database, 4)
+    async with database.transaction() as reader:
+        await reader.fetchval("SELECT count(*) FROM messages")
+        dropping = asyncio.create_task(partitions.drop_partitions(database, now_id() - WEEK))
+        while not await database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%CONCURRENTLY' AND wait_event_type = 'Lock'"
+        ):
+            await asyncio.sleep(0.01)
+        await make_partitions(database, now_id() + WEEK, now_id() + WEEK)
+        assert not dropping.done()
+    await dropping
+    assert await tables(database, 4, -1) == [False, True]
 
 
 async def test_client_ids_are_kept_for_a_week(database: Database) -> None:
     now = now_id()
     await database.execute(
-        "INSERT INTO message_claims SELECT 1, n::text, $1::bigint + n, 1 FROM generate_series(1, 12000) AS n",
+        "INSERT INTO message_claims SELECT 1, n::text, $1::bigint + n FROM generate_series(1, 12000) AS n",
         now - 8 * DAY,
     )
-    await database.execute("INSERT INTO message_claims VALUES (1, 'recent', $1, 1)", now - 6 * DAY)
+    await database.execute("INSERT INTO message_claims VALUES (1, 'recent', $1)", now - 6 * DAY)
     await keep_history_in_shape(database, History)
     rows = await database.fetch("SELECT client_id FROM message_claims")
     assert [row["client_id"] for row in rows] == ["recent"]

@@ -67,6 +67,7 @@ OURS = {
     "pychat_event_loop_lag_seconds": "histogram",
     "pychat_task_last_run_duration_seconds": "gauge",
     "pychat_task_last_run_timestamp_seconds": "gauge",
+    "pychat_task_last_success_timestamp_seconds": "gauge",
     "pychat_task_runs_total": "counter",
 }
 IDLE_TIMEOUT_SEC = 600
