@@ -30,7 +30,8 @@ async def fill(database: Database, people: Iterable[Somebody], talks: Sequence[T
 
 
 async def _add(database: Database, talk: Talk, ids: dict[str, int]) -> None:
-    chat = await chats.open_private(database, ids[talk.one], ids[talk.other])
+    chat = await chats.open_private(database, ids[talk.one], ids[talk.other], max_chats=len(ids))
+    assert chat is not None
     said = [(microseconds(line.said_at), ids[line.sender], line.text) for line in talk.lines]
     async with database.transaction() as connection:
         await connection.executemany(

@@ -122,7 +122,7 @@ async def _background_tasks(app: Litestar, loop_lag: LoopLag, sweeper: Sweeper) 
     tasks = [
         asyncio.create_task(services.config_source.run(), name="dynamic-config"),
         asyncio.create_task(services.journal.run(), name="journal"),
-        asyncio.create_task(run_loader(core, services.database), name="loader"),
+        asyncio.create_task(run_loader(core, services.database, services.settings.chats.max_per_user), name="loader"),
         asyncio.create_task(sweeper.run(gc_config, services.tasks[GC_TASK]), name="sweeper"),
         asyncio.create_task(services.database.keep_asking(), name="database state"),
         asyncio.create_task(loop_lag.measure(), name="loop lag"),

@@ -43,6 +43,7 @@ CODES = {
     "user_not_found": 404,
     "method_not_allowed": 405,
     "name_taken": 409,
+    "too_many_chats": 409,
     "body_too_large": 413,
     "rate_limited": 429,
     "unexpected_failure": 500,

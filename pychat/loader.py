@@ -24,8 +24,8 @@ _MEMBERS = """
 """
 
 
-async def run_loader(core: Core, database: Database) -> None:
-    """Serves the directory until cancelled."""
+async def run_loader(core: Core, database: Database, max_chats: int) -> None:
+    """Serves the directory until cancelled. Nobody is put into more than `max_chats` chats."""
     while True:
         # Whatever fails, the next batch may well be in order: without a loader nobody could sign in any more.
         try:
@@ -35,7 +35,7 @@ async def run_loader(core: Core, database: Database) -> None:
             await asyncio.sleep(RETRY_SEC)
             continue
         try:
-            await _load(batch, database)
+            await _load(batch, database, max_chats)
         except DatabaseUnavailable:
             batch.fail()
         except Exception as failure:
@@ -43,7 +43,7 @@ async def run_loader(core: Core, database: Database) -> None:
             batch.fail()
 
 
-async def _load(batch: LoadBatch, database: Database) -> None:
+async def _load(batch: LoadBatch, database: Database, max_chats: int) -> None:
     users, chats, private_chats = [], [], []
     if batch.user_ids or batch.usernames:
         users = [tuple(row) for row in await database.fetch(_USERS, batch.user_ids, batch.usernames)]
@@ -53,6 +53,6 @@ async def _load(batch: LoadBatch, database: Database) -> None:
             for row in await database.fetch(_MEMBERS, batch.chat_ids)
         ]
     if batch.pairs:
-        opened = await open_private_chats(database, batch.pairs)
+        opened = await open_private_chats(database, batch.pairs, max_chats)
         private_chats = [(pair, chat.number) for pair, chat in opened.items()]
     batch.resolve(users, chats, private_chats)

@@ -51,6 +51,10 @@ class Auth(Struct, frozen=True):
     token_lifetime_sec: Annotated[int, Meta(ge=1, le=10 * 365 * 86_400)] = 3600
 
 
+class Chats(Struct, frozen=True):
+    max_per_user: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
+
+
 class Log(Struct, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
@@ -73,6 +77,7 @@ class Settings(Struct, frozen=True):
     http: Http = field(default_factory=Http)
     edge: Edge = field(default_factory=Edge)
     monitor: Monitor = field(default_factory=Monitor)
+    chats: Chats = field(default_factory=Chats)
     log: Log = field(default_factory=Log)
     testing: Testing = field(default_factory=Testing)
     dynamic_config: DynamicConfig = field(default_factory=DynamicConfig)
@@ -84,6 +89,7 @@ SECTIONS: Mapping[str, type[Struct]] = {
     "monitor": Monitor,
     "database": Database,
     "auth": Auth,
+    "chats": Chats,
     "log": Log,
     "testing": Testing,
     "dynamic_config": DynamicConfig,

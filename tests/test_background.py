@@ -72,7 +72,7 @@ async def test_the_sweeper_goes_on() -> None:
 
 async def test_the_loader_goes_on() -> None:
     core = OnceBroken()
-    await until_done(core, asyncio.create_task(run_loader(cast(Core, core), cast(Database, None))))
+    await until_done(core, asyncio.create_task(run_loader(cast(Core, core), cast(Database, None), 1_000)))
 
 
 async def test_the_sweeper_can_be_switched_off_and_on() -> None:

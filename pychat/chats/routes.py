@@ -3,6 +3,7 @@
 from litestar import Response, post
 
 from pychat.chats import store
+from pychat.chats.rules import too_many_chats
 from pychat.chats.schemas import ChatAnswer, PrivateChatBody
 from pychat.docs.doc import Doc
 from pychat.errors import Refused
@@ -17,7 +18,7 @@ from pychat.users import rules
         "doc": Doc(
             bodies=(PrivateChatBody,),
             answers={201: ChatAnswer, 200: ChatAnswer},
-            errors={404: "There is no such user"},
+            errors={404: "There is no such user", 409: "One of the two is in as many chats as one may be"},
         )
     },
 )
@@ -33,7 +34,9 @@ async def open_private_chat(request: AnyRequest) -> Response[ChatAnswer]:
         target = None
     if target is None:
         raise Refused(404, "There is no such user")
-    chat = await store.open_private(services.database, caller.user_id, target)
+    chat = await store.open_private(services.database, caller.user_id, target, services.settings.chats.max_per_user)
+    if chat is None:
+        raise too_many_chats()
     if chat.is_new:
         services.core.put_chat(chat.id, chat.number, [(user_id, True) for user_id in {caller.user_id, target}])
     return Response(ChatAnswer(chat.id), status_code=201 if chat.is_new else 200)

@@ -7,7 +7,7 @@ from litestar import Response, get, post, put
 from msgspec import UNSET, Meta, Struct
 
 from pychat.chats import overview, store
-from pychat.chats.rules import chat_in_path, chat_not_found
+from pychat.chats.rules import chat_in_path, chat_not_found, too_many_chats
 from pychat.chats.schemas_v2 import Chat, ChatList, ChatsQuery, NewChat, Peer, ReadAnswer, ReadBody
 from pychat.cursors import decode_cursor, encode_cursor
 from pychat.docs.doc import Doc
@@ -33,7 +33,12 @@ class _Position(Struct, array_like=True, forbid_unknown_fields=True):
     "/v2/chats",
     opt={
         "doc": Doc(
-            bodies=(NewChat,), answers={201: Chat, 200: Chat}, errors={"user_not_found": "There is no such user"}
+            bodies=(NewChat,),
+            answers={201: Chat, 200: Chat},
+            errors={
+                "user_not_found": "There is no such user",
+                "too_many_chats": "One of the two is in as many chats as one may be",
+            },
         )
     },
 )
@@ -49,7 +54,9 @@ async def open_chat(request: AnyRequest) -> Response[Chat]:
         peer = None
     if peer is None:
         raise problem("user_not_found", "There is no such user")
-    chat = await store.open_private(services.database, caller.user_id, peer)
+    chat = await store.open_private(services.database, caller.user_id, peer, services.settings.chats.max_per_user)
+    if chat is None:
+        raise too_many_chats()
     if chat.is_new:
         services.core.put_chat(chat.id, chat.number, [(user_id, True) for user_id in {caller.user_id, peer}])
     row = await overview.one(services.database, caller.user_id, chat.id)

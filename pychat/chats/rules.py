@@ -20,6 +20,11 @@ def chat_in_path(request: AnyRequest) -> str:
     return chat_id
 
 
+def too_many_chats() -> Refused:
+    """In either form of the contract's errors."""
+    return problem("too_many_chats", "One of the two is in as many chats as one may be")
+
+
 def chat_not_found() -> Refused:
     """Also for those who are not in it."""
     return problem("chat_not_found", "There is no such chat with you in it")

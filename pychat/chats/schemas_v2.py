@@ -12,6 +12,17 @@ class NewChat(Struct, forbid_unknown_fields=True):
     username: str
 
 
+UnreadCount = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=1000,
+        description="What others wrote behind one's read mark; 1,000 stands for more as well. Counted among the newest "
+        "2,000 messages there, one's own included",
+    ),
+]
+
+
 class Peer(Struct):
     """The other one of a private chat; oneself in a chat with oneself."""
 
@@ -24,8 +35,7 @@ class Chat(Struct):
     type: Literal["private", "group", "channel"]
     title: str
     last_message: Message | None
-    unread_count: Annotated[int, Meta(ge=0, le=1000)]
-    """1,000 stands for more as well. One's own messages are never unread."""
+    unread_count: UnreadCount
     read_up_to: MessageId | None
     """One's own read mark."""
     role: Literal["reader", "writer", "admin", "owner"]

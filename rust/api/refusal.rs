@@ -32,6 +32,8 @@ pub enum Refusal {
     NoSuchRecipient,
     RecipientOffline,
     RecipientFull,
+    /// One of the two may be in no further chat.
+    TooManyChats,
     TooManySessions {
         retry_after: u32,
     },
@@ -81,8 +83,8 @@ impl Refusal {
         use Refusal::{
             ApplicationSilent, ApplicationUnavailable, BodyTooLarge, Fields, JournalFull, Malformed, MayNotPost,
             NoSuchChat, NoSuchRecipient, NoSuchUser, NotJson, OutcomeUnknown, OverRate, Overloaded, RecipientFull,
-            RecipientOffline, SessionBusy, SessionGone, Stopping, Token, TooManyConnections, TooManySessions,
-            TooManyUsers, Unavailable,
+            RecipientOffline, SessionBusy, SessionGone, Stopping, Token, TooManyChats, TooManyConnections,
+            TooManySessions, TooManyUsers, Unavailable,
         };
         let (status, code, message) = match self {
             Token(why) => (401, why.code(), why.sentence()),
@@ -97,6 +99,7 @@ impl Refusal {
             NoSuchRecipient => (404, "user_not_found", "No such user"),
             RecipientOffline => (409, "recipient_offline", "The recipient is offline"),
             RecipientFull => (503, "recipient_full", "A session of the recipient is full"),
+            TooManyChats => (409, "too_many_chats", "One of the two is in as many chats as one may be"),
             TooManySessions { .. } => (429, "too_many_sessions", "You have too many sessions"),
             TooManyUsers => (503, "too_many_users", "Too many users are online"),
             SessionBusy => (409, "session_busy", "This session is being polled already"),

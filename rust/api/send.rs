@@ -70,7 +70,7 @@ impl Api {
         let message = Message::new(&sender.username, text, now);
         let delivery = if self.hub.settings().history.is_enabled {
             let chat = looked_up(directory.private_chat(sender.id, recipient, now)).await?;
-            let chat = chat.ok_or(Refusal::Unavailable)?;
+            let chat = chat.ok_or(Refusal::TooManyChats)?;
             let to = Recipients::One(recipient);
             let (sender, text) = (sender.id, text.into());
             self.journal(Post { is_stored: true, sender, chat, to, text, message, client_id: None }).await?.delivery

@@ -18,7 +18,7 @@ CONTRACT: dict[tuple[str, str], set[int]] = {
     ("patch", "/v1/users/{username}"): {200, 400, 401, 403, 409, 413, 503},
     ("delete", "/v1/users/{username}"): {200, 401, 403, 404, 503},
     ("get", "/v1/users/username/{username}"): {200, 401, 404, 503},
-    ("post", "/v1/chats/private"): {200, 201, 400, 401, 404, 413, 503},
+    ("post", "/v1/chats/private"): {200, 201, 400, 401, 404, 409, 413, 503},
     ("post", "/v1/messages/poll/start"): {200, 401, 429, 503},
     ("get", "/v1/messages/poll/{session_id}"): {200, 401, 409, 410, 503},
     ("post", "/v1/messages/send"): {202, 400, 401, 403, 404, 409, 413, 429, 503},
@@ -29,7 +29,7 @@ TOKEN = {"token_missing", "token_invalid", "token_expired", "token_revoked", "us
 BODY = {"not_json", "validation_failed", "malformed_request", "body_too_large"}
 QUERY = {"validation_failed", "malformed_request"}
 CONTRACT_2: dict[tuple[str, str], tuple[set[int], set[str]]] = {
-    ("post", "/v2/chats"): ({200, 201}, TOKEN | BODY | {"user_not_found"}),
+    ("post", "/v2/chats"): ({200, 201}, TOKEN | BODY | {"user_not_found", "too_many_chats"}),
     ("get", "/v2/chats"): ({200}, TOKEN | QUERY),
     ("get", "/v2/chats/{chat_id}/messages"): ({200}, TOKEN | QUERY | {"chat_not_found"}),
     ("put", "/v2/chats/{chat_id}/read"): ({200}, TOKEN | BODY | {"chat_not_found"}),
