@@ -128,7 +128,7 @@ bench: build driver ## every measurement, beside what one would use instead (nee
 	$(BIN)/python -m benches
 
 .PHONY: bench-check
-bench-check: build ## fail where the Python API's ratios are much worse than the committed ones; a minute or two
+bench-check: build ## fail where ratios of the Python API and of the edge are much worse than the committed ones; a minute or two
 	$(BIN)/python -m benches.guard
 
 .PHONY: screenshots

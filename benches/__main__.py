@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benches import criterion, edge_figures, history, overload, parked_polls, python_api, send_cost, sweep
+from benches import criterion, edge_cost, edge_figures, history, overload, parked_polls, python_api, send_cost, sweep
 from benches.figures import Figure, ratios, show
 from benches.process import two_cores
 from loadtest.peers import peers
@@ -22,6 +22,7 @@ STEPS: dict[str, Callable[[], list[Figure]]] = {
     "python_api": python_api.measure,
     "send_cost": send_cost.measure,
     "parked_polls": parked_polls.measure,
+    "edge_cost": edge_cost.measure,
     "edge": edge_figures.measure,
     "overload": overload.measure,
     "history": history.measure,

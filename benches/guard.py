@@ -1,13 +1,14 @@
-"""`make bench-check`: fails where a ratio of the Python API has fallen by more than a quarter against ratios.json.
+"""`make bench-check`: fails where a ratio of the Python API, or of the edge, has fallen by more than a quarter against
+ratios.json.
 
-Only what is steady on a small machine that others use too: one thread, no event loop, each ratio of two
-measurements taken one after the other. A loss counts when it is seen three times in a row.
+Only what is steady on a small machine that others use too: of the Python API one thread and no event loop, of the edge
+CPU time, each ratio of two measurements taken one after the other. A loss counts when it is seen three times in a row.
 """
 
 import json
 import sys
 
-from benches import python_api
+from benches import edge_cost, python_api
 from benches.__main__ import RATIOS
 from benches.figures import ratios, show
 
@@ -17,11 +18,12 @@ TIMES = 3
 
 
 def main() -> None:
-    committed: dict[str, float] = json.loads(RATIOS.read_text())["python_api"]
+    parts: dict[str, dict[str, float]] = json.loads(RATIOS.read_text())
+    committed = parts["python_api"] | parts["edge_cost"]
     lost = set(committed)
     for _ in range(TIMES):
-        figures = python_api.measure("-k", STEADY)
-        show("python_api", figures)
+        figures = [*python_api.measure("-k", STEADY), *edge_cost.measure()]
+        show("guarded", figures)
         measured = ratios(figures)
         if unknown := measured.keys() - committed.keys():
             sys.exit(f"not in {RATIOS.name}, run `make bench`: {', '.join(sorted(unknown))}")

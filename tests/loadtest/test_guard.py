@@ -1,4 +1,4 @@
-"""When the guard of the Python API's ratios fires."""
+"""When the guard of the committed ratios fires."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ from benches import guard
 from benches.figures import Figure
 
 NAME = "one, against another"
+EDGE = "edge, against another"
 
 
 def figures(ratio: float) -> list[Figure]:
@@ -18,14 +19,15 @@ def figures(ratio: float) -> list[Figure]:
 @pytest.fixture
 def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "ratios.json"
-    file.write_text(json.dumps({"python_api": {NAME: 4.0}}))
+    file.write_text(json.dumps({"python_api": {NAME: 4.0}, "edge_cost": {EDGE: 2.0}}))
     monkeypatch.setattr(guard, "RATIOS", file)
     return file
 
 
-def measuring(monkeypatch: pytest.MonkeyPatch, *ratios: float) -> list[float]:
+def measuring(monkeypatch: pytest.MonkeyPatch, *ratios: float, edge: float = 2.0) -> list[float]:
     """The guard finds these, one after the other; returns those that it has not asked for."""
     left = list(ratios)
+    monkeypatch.setattr("benches.edge_cost.measure", lambda: [Figure("edge", 1.0, "us", "another", edge)])
     monkeypatch.setattr("benches.python_api.measure", lambda *_: figures(left.pop(0)))
     return left
 
@@ -33,6 +35,12 @@ def measuring(monkeypatch: pytest.MonkeyPatch, *ratios: float) -> list[float]:
 def test_fails_where_a_loss_is_seen_three_times(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measuring(monkeypatch, 2.9, 2.0, 2.9)
     with pytest.raises(SystemExit, match="1 ratios fell by more than a quarter, 3 times"):
+        guard.main()
+
+
+def test_a_dearer_edge_is_a_loss_too(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measuring(monkeypatch, 4.0, 4.0, 4.0, edge=1.4)
+    with pytest.raises(SystemExit, match="1 ratios fell"):
         guard.main()
 
 
@@ -46,7 +54,7 @@ def test_a_loss_that_does_not_stay_is_none(
 
 
 def test_a_bench_that_nobody_committed_is_named(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    committed.write_text(json.dumps({"python_api": {}}))
+    committed.write_text(json.dumps({"python_api": {}, "edge_cost": {EDGE: 2.0}}))
     measuring(monkeypatch, 4.0)
     with pytest.raises(SystemExit, match=f"run `make bench`: {NAME}"):
         guard.main()
