@@ -9,6 +9,7 @@ fail once for each message that did not come, or came twice.
 """
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import gevent
+import jwt
 from locust import FastHttpUser, LoadTestShape, constant_throughput, events, task
 from locust.env import Environment
 
@@ -28,7 +30,15 @@ PROFILE: Final[Profile | None] = (
 MESSAGES_PER_SECOND: Final = PROFILE.messages_per_second if PROFILE else 0.5
 # What a person who leaves still waits for. Delivery takes milliseconds; a stalled machine is not a lost message.
 LAST_MESSAGES_WITHIN_SEC: Final = 10.0
+# Of a token's lifetime; a poll that is begun just before is held for seconds.
+RENEWED_AT_SHARE: Final = 0.8
 TEXT: Final = "Shall we meet at the old bridge after work, about six?"
+
+
+def _lifetime_sec(token: str) -> float:
+    """Between the token's own times: the server's clock need not be this one."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return float(claims["exp"] - claims["iat"])
 
 
 class Person(FastHttpUser):
@@ -42,31 +52,61 @@ class Person(FastHttpUser):
     def on_start(self) -> None:
         self.other: Person | None = None
         self.chat_id = ""
-        self.accepted: set[int] = set()
-        self.seen: set[int] = set()
+        self.accepted: set[int] = set()  # of what was written to the other
+        self.seen: set[tuple[str, int]] = set()  # whose, and which
         self.written = 0
+        self.is_writing = self.is_leaving = self.is_left = False
         self.username = f"l{uuid4().hex[:15]}"
-        self.token = self._register()
+        self.user = {"username": self.username, "password": PASSWORD, "display_name": "Load Tester"}
+        self._let_in("register")
         self.session_id: str = self._call("POST", "/v1/messages/poll/start", "open session")["session_id"]
         self.reading = gevent.spawn(self._read)
         self._find_company()
 
     def on_stop(self) -> None:
-        """Waits for what was sent to this person until now; what does not come is lost."""
+        """Who leaves first lets neither write any more and waits for what was written; what does not come is lost. The
+        other one then finds new company."""
+        self.is_leaving = True
         if Person.waiting is self:
             Person.waiting = None
-        owed = set(self.other.accepted) if self.other else set()
-        deadline = time.monotonic() + LAST_MESSAGES_WITHIN_SEC
-        while owed - self.seen and time.monotonic() < deadline:
+        while self.is_left:
             gevent.sleep(0.01)
+        if other := self.other:
+            other.is_left = True
+            try:
+                self._part(other)
+            finally:
+                other.is_left = False
         self.reading.kill()
-        for number in sorted(owed - self.seen):
-            self._check_failed("lost", f"message {number} of {self.other.username if self.other else '?'} never came")
+
+    def _part(self, other: "Person") -> None:
+        self.chat_id = other.chat_id = ""
+        deadline = time.monotonic() + LAST_MESSAGES_WITHIN_SEC
+        while self.is_writing or other.is_writing or self._missed(other) or other._missed(self):
+            if time.monotonic() > deadline:
+                break
+            gevent.sleep(0.01)
+        for one, writer in ((self, other), (other, self)):
+            for number in sorted(one._missed(writer)):
+                self._check_failed("lost", f"message {number} of {writer.username} never came")
+        self.other = other.other = None
+        if not other.is_leaving:
+            other._find_company()
+
+    def _missed(self, writer: "Person") -> set[int]:
+        return {number for number in writer.accepted if (writer.username, number) not in self.seen}
 
     @task
     def write(self) -> None:
         if not self.chat_id:
             return
+        self.is_writing = True
+        try:
+            self._send()
+        finally:
+            self.is_writing = False
+
+    def _send(self) -> None:
         self.written += 1
         number = self.written
         payload = f"{number} {time.time_ns()} {TEXT}"
@@ -79,20 +119,24 @@ class Person(FastHttpUser):
             else:
                 answer.failure(f"{answer.status_code} {answer.text}")
 
-    def _register(self) -> str:
-        user = {"username": self.username, "password": PASSWORD, "display_name": "Load Tester"}
+    def _let_in(self, name: str) -> None:
+        """Registers or signs in."""
+        # While it is done, whoever needs a token goes on with the one before.
+        self.renew_at = math.inf
         while True:
             with self.client.post(
-                "/v1/users/register", json={"user": user}, name="register", catch_response=True
+                f"/v1/users/{name}", json={"user": self.user}, name=name, catch_response=True
             ) as answer:
                 if answer.status_code == 200:
-                    token: str = answer.json()["user"]["token"]
-                    return token
+                    said = answer.json()
+                    self.token: str = said["user"]["token"] if name == "register" else said["token"]
+                    self.renew_at = time.monotonic() + RENEWED_AT_SHARE * _lifetime_sec(self.token)
+                    return
                 if answer.status_code != 503:
                     answer.failure(f"{answer.status_code} {answer.text}")
-                    raise RuntimeError("cannot register")
+                    raise RuntimeError(f"cannot {name}")
                 # A crowd at the door is asked to come back; that is no failure.
-                answer.request_meta["name"] = "register (told to wait)"
+                answer.request_meta["name"] = f"{name} (told to wait)"
                 answer.success()
                 wait_sec = float(answer.headers.get("retry-after", "1"))
             gevent.sleep(wait_sec)
@@ -103,7 +147,14 @@ class Person(FastHttpUser):
             Person.waiting = self
             return
         chat = self._call("POST", "/v1/chats/private", "open chat", {"target_username": other.username})
+        if self.is_leaving or other.is_leaving:
+            # It took a while: who stays looks again.
+            for one in (self, other):
+                if not one.is_leaving:
+                    one._find_company()
+            return
         self.other, other.other = other, self
+        self.accepted, other.accepted = set(), set()
         self.chat_id = other.chat_id = chat["chat_id"]
 
     def _read(self) -> None:
@@ -119,14 +170,15 @@ class Person(FastHttpUser):
                 if batch["resync_required"]:
                     answer.failure("the session was full: messages were refused")
             for message in batch["messages"]:
-                if self.other and message["sender"] == self.other.username:
-                    self._received(message["text"], now_ns)
+                # One's own come as well.
+                if message["sender"] != self.username:
+                    self._received(message["sender"], message["text"], now_ns)
 
-    def _received(self, text: str, now_ns: int) -> None:
+    def _received(self, sender: str, text: str, now_ns: int) -> None:
         number, sent_ns, _ = text.split(" ", 2)
-        if int(number) in self.seen:
-            self._check_failed("doubled", f"message {number} came twice")
-        self.seen.add(int(number))
+        if (sender, int(number)) in self.seen:
+            self._check_failed("doubled", f"message {number} of {sender} came twice")
+        self.seen.add((sender, int(number)))
         self._note("DELIVERY", "message", (now_ns - int(sent_ns)) / 1e6)
 
     def _call(self, method: str, path: str, name: str, body: object = None) -> Any:
@@ -139,6 +191,8 @@ class Person(FastHttpUser):
             return answer.json()
 
     def _identity(self) -> dict[str, str]:
+        if time.monotonic() >= self.renew_at:
+            self._let_in("login")
         return {"Authorization": f"Bearer {self.token}"}
 
     def _check_failed(self, name: str, why: str) -> None:
