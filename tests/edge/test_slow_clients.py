@@ -1,6 +1,7 @@
 """Clients that hold a connection by being slow: 5 s for a head and 10 s for a body are what they get, and 30 s to take
 some more of an answer (which `rust/edge/stream.rs` tests)."""
 
+import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -53,7 +54,7 @@ class SlowClient:
 
 
 class SlowReader:
-    """Has asked for messages, and for more behind them, and takes nothing of what comes."""
+    """Has asked for messages, takes nothing of what comes, and asks for more."""
 
     TEXTS: ClassVar = [f"{number}" + "\U0001f40c" * 3_500 for number in range(60)]
 
@@ -64,6 +65,7 @@ class SlowReader:
             owner.says(chat_id, text)
         self.wire = Wire(server.url, receive_buffer=4_096)
         self.wire.request("GET", f"/v1/messages/poll/{session.session_id}", [f"Authorization: Bearer {owner.token}"])
+        assert select.select([self.wire.socket], [], [], 30)[0]
         self.wire.request("GET", "/ping")
 
     def expect_all(self) -> None:

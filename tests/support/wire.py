@@ -49,6 +49,7 @@ class Wire:
         assert listener.hostname
         assert listener.port
         self.host = listener.netloc
+        self.address = address
         self.socket = socket.socket()
         self.socket.settimeout(ANSWER_WITHIN_SEC)
         if receive_buffer:
