@@ -143,7 +143,8 @@ def _max_connections(settings: Settings) -> int:
     if possible < 1:
         raise ListenError(f"the process may have only {files} open files (ulimit -Hn): none is left for connections")
     if possible < wanted:
-        log.warning("fewer connections than http.max_connections, by the open files", max=possible, open_files=files)
+        # No fault of anybody's who has left the setting as it is.
+        log.debug("fewer connections than http.max_connections, by the open files", max=possible, open_files=files)
     return min(wanted, possible)
 
 
