@@ -53,7 +53,7 @@ def main(seconds: int, rate: int, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     title = f"pychat: CPU time at {rate:,} stored sends a second with 500 held polls"
     drawn = subprocess.run(
-        [INFERNO / "inferno-flamegraph", "--title", title, "--countname", "ns", "--hash"],
+        [INFERNO / "inferno-flamegraph", "--title", title, "--countname", "ns", "--hash", "--minwidth", "0.3"],
         input=folded.encode(),
         stdout=subprocess.PIPE,
         check=True,
