@@ -1,9 +1,11 @@
 //! What the hub counts, under the names that the monitor shows. Atomics only: counting never waits. Each has cache lines
 //! of its own, so that a sweep, which counts what it closes, does not slow the senders, who count what they send.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crossbeam_utils::CachePadded;
+
+use crate::sync::{AtomicUsize, Ordering};
 
 #[derive(Debug, Default)]
 pub struct Counter(CachePadded<AtomicU64>);
@@ -20,7 +22,7 @@ impl Counter {
 
 /// Goes up and down. `Relaxed`: read by people only.
 #[derive(Debug, Default)]
-pub struct Gauge(CachePadded<AtomicU64>);
+pub struct Gauge(CachePadded<AtomicUsize>);
 
 impl Gauge {
     pub fn up(&self) {
@@ -28,12 +30,12 @@ impl Gauge {
     }
 
     pub fn down(&self, amount: usize) {
-        let before = self.0.fetch_sub(amount as u64, Ordering::Relaxed);
-        debug_assert!(before >= amount as u64, "it is counted up before it can be counted down");
+        let before = self.0.fetch_sub(amount, Ordering::Relaxed);
+        debug_assert!(before >= amount, "it is counted up before it can be counted down");
     }
 
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) as u64
     }
 }
 

@@ -125,6 +125,8 @@ fn at_once(ops: &[Op]) {
     }
     assert_eq!(hub.stats.sessions_opened.get(), alive as u64);
     assert_eq!(hub.online(), usize::from(alive > 0));
+    let kept = hub.census().into_iter().find(|metric| metric.name == "chat_sessions_per_user_hist").unwrap().value.sum;
+    assert_eq!(kept, alive as u64, "what is closed has left its mailbox");
     assert_eq!(deliver(&hub, SENDERS[0], 9), (alive, 0));
     let more = std::iter::repeat_with(|| hub.open(USER, LATER)).take_while(Result::is_ok).count();
     assert_eq!(more, hub.settings().max_sessions_amount.saturating_sub(alive), "a closed session takes no place");
