@@ -38,7 +38,7 @@ def test_a_stop_tells_the_senders_and_ends(server_options: Callable[..., Options
 
         with own_postgres.frozen(), ThreadPoolExecutor(4) as threads:
             before = pending(server)
-            sent = [threads.submit(send, client_id) for client_id in ("a", "b", "c")]
+            sent = [threads.submit(send, client_id) for client_id in ("a", "b", "c", "a")]
             wait_until(lambda: pending(server) == before + len(sent), "the messages are under way")
             began = time.monotonic()
             server.terminate()

@@ -53,8 +53,8 @@ pub type Claim = (UserId, Arc<str>);
 
 /// Rows a batch: beyond some hundred they cost what they cost singly, and the senders wait for all of them.
 const MAX_ROWS: usize = 1_000;
-/// Text that may be pending: a thousand of the largest messages.
-const MAX_BYTES: usize = 16 << 20;
+/// Memory that may be pending: a thousand of the largest messages, or 160,000 small ones.
+const MAX_BYTES: usize = 32 << 20;
 /// Client ids remembered here, about 25 MB when full: the last minute of a busy server. Older ones are in the database.
 const RECENT_CLAIMS: usize = if cfg!(feature = "models") { 2 } else { 1 << 18 };
 
@@ -119,6 +119,12 @@ struct Entry {
 }
 
 impl Entry {
+    /// Memory that it takes, about; the text is in it twice.
+    fn bytes(&self) -> usize {
+        let client_id = self.post.client_id.as_ref().map_or(0, |client_id| client_id.len());
+        size_of::<Self>() + self.post.text.len() + self.post.message.cost() + client_id
+    }
+
     fn claim(&self) -> Option<Claim> {
         Some((self.post.sender, Arc::clone(self.post.client_id.as_ref()?)))
     }
@@ -199,7 +205,7 @@ impl Journal {
             if !state.is_open {
                 return Err(Refused::Closed);
             }
-            let bytes = entry.post.text.len();
+            let bytes = entry.bytes();
             if is_full || state.bytes + bytes > MAX_BYTES {
                 return Err(Refused::Full);
             }

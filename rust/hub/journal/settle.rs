@@ -111,7 +111,7 @@ impl Journal {
 
     /// These are pending no longer.
     fn release(&self, entries: &[Entry]) {
-        let bytes: usize = entries.iter().map(|entry| entry.post.text.len()).sum();
+        let bytes: usize = entries.iter().map(Entry::bytes).sum();
         let mut state = self.state.lock();
         state.pending -= entries.len();
         state.bytes -= bytes;

@@ -203,14 +203,21 @@ fn no_more_than_may_be_pending_and_nothing_while_it_is_closed() {
 }
 
 #[test]
-fn text_is_bounded_in_bytes() {
+fn memory_is_bounded_in_bytes() {
     let journal = Journal::default();
     journal.open(0);
-    let large = "x".repeat(MAX_BYTES / 2);
+    // Held twice, beside what holds it.
+    let half = "x".repeat(MAX_BYTES / 4);
     for _ in 0..2 {
-        assert!(journal.accept(post(&large, None), 100, NOW).is_ok());
+        assert!(journal.accept(post(&half, None), 100, NOW).is_ok());
+        assert_eq!(journal.accept(post(&half, None), 100, NOW).unwrap_err(), Refused::Full);
+        journal.fail_gathered();
     }
-    assert_eq!(journal.accept(post("x", None), 100, NOW).unwrap_err(), Refused::Full);
+    let mut small = 0;
+    while journal.accept(post("x", Some(&small.to_string())), usize::MAX, NOW).is_ok() {
+        small += 1;
+    }
+    assert!((100_000..200_000).contains(&small), "{small}");
 }
 
 #[test]
