@@ -3,7 +3,7 @@
 from playwright.sync_api import Request, expect
 
 from tests.support.browser import Window
-from tests.support.client import Person
+from tests.support.client import Person, new_name
 from tests.support.door import through_the_edge
 
 pytestmark = through_the_edge
@@ -53,6 +53,25 @@ def test_two_devices_stay_in_step(ann: Window, ben: Window, alice: Person, bob: 
     ann.write("from one device")
     ben.open("Somebody")
     ben.expect_sent("from one device")
+
+
+def test_a_new_username_is_known_on_another_device(ann: Window, ben: Window, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "the first")
+    for device in (ann, ben):
+        device.sign_in(alice.username)
+        device.open("Somebody")
+    ben.composer.fill("half a thou")
+    new = new_name()
+    ann.page.get_by_role("button", name="Your profile").click()
+    dialog = ann.page.get_by_role("dialog")
+    dialog.get_by_label("Username", exact=True).fill(new)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    ann.write("under a new name")
+    ben.expect_sent("under a new name")
+    expect(ben.composer).to_have_value("half a thou")
+    ben.page.get_by_role("button", name="Your profile").click()
+    expect(ben.page.get_by_role("dialog")).to_contain_text(f"@{new}")
 
 
 def test_signing_out_in_one_tab_signs_out_in_all(ann: Window, alice: Person) -> None:

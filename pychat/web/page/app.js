@@ -47,6 +47,7 @@ export function startChat({ username, token }) {
     notices.show();
     showOpenChat();
   });
+  chats.addEventListener("stranger", ({ detail }) => lookForMe(detail));
   outbox.addEventListener("change", () => {
     conversation.showUnsent();
     showConnection();
@@ -67,7 +68,7 @@ export function startChat({ username, token }) {
   connect(token);
   route();
   if (!openId && !isTouched()) parts.query.focus();
-  api.profile(username).then(showMe).catch(onFailure);
+  lookForMe();
 
   function connect(newToken) {
     api.identify(newToken, (failure) => {
@@ -200,6 +201,17 @@ export function startChat({ username, token }) {
     stream.stop();
     stream = new Stream(username);
     connect(newToken);
+  }
+
+  /** Shows one's own profile; where there is none, one was renamed on another device: to `newUsername`, if that is known. */
+  async function lookForMe(newUsername) {
+    try {
+      showMe(await api.profile(username));
+    } catch (failure) {
+      if (failure.status !== 404) onFailure(failure);
+      else if (newUsername) rename(newUsername);
+      else onFailure(new api.Failure(404, { code: "renamed" }));
+    }
   }
 
   async function changePassword(password) {

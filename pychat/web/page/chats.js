@@ -1,4 +1,7 @@
-/** The chats that one is in, as the server lists them, newest activity first. Event: `change`. */
+/**
+ * The chats that one is in, as the server lists them, newest activity first. Events: `change`; `stranger`, with the name
+ * of somebody who wrote in a private chat and is neither of the two as `detail`: one's own name may be another by now.
+ */
 
 import * as api from "./api.js";
 import { coalesced } from "./dom.js";
@@ -94,6 +97,10 @@ export class Chats extends EventTarget {
   #merge(items) {
     let isNews = false;
     for (const chat of items) {
+      const sender = chat.last_message?.sender;
+      if (chat.peer && sender && ![this.#me, chat.peer.username].includes(sender)) {
+        this.dispatchEvent(new CustomEvent("stranger", { detail: sender }));
+      }
       const known = this.#byId.get(chat.id);
       isNews = known?.last_message?.id !== chat.last_message?.id;
       const readHere = this.#readHere.get(chat.id);

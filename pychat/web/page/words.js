@@ -15,6 +15,7 @@ const SENTENCES = {
   may_not_post: "You may read here, but not write.",
   chat_not_found: "This chat is gone.",
   user_not_found: "There is nobody of that name any more.",
+  renamed: "Your username was changed on another device. Sign out here, and in again with the new one.",
   body_too_large: "This is too long. Shorten it, or send it in two.",
   unexpected_failure: "The server failed at this, and its operators can read why in its log.",
 };
