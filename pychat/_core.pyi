@@ -258,7 +258,7 @@ class Core:
     def shard_count(self) -> int: ...
     def sweep(self, shard: int) -> int:
         """Closes the idle sessions of one shard and removes empty mailboxes and idle limiters; returns how many
-        sessions it closed. Their memory is freed by `release_swept`. Releases the GIL.
+        sessions it closed. Their memory, and the mailboxes', is freed by `release_swept`. Releases the GIL.
 
         Raises:
             IndexError: there is no such shard.

@@ -3,8 +3,6 @@
 //! Shard by shard, each held for as long as it takes to copy its `Arc`s, and looked at after that: a census of many
 //! sessions slows nobody, and is of no single instant.
 
-use std::sync::Arc;
-
 use super::Hub;
 use super::stats::{Histogram, HistogramSnapshot, Metric};
 
@@ -26,7 +24,7 @@ impl Hub {
         let per_user = Histogram::new(&[1, 2, 3, 4, 5]);
         let queue_size = Histogram::new(&[1, 5, 10, 25, 50, 100, 500, 1_000]);
         for shard in 0..self.shard_count() {
-            for mailbox in self.mailboxes.collect(shard, |_, mailbox| Some(Arc::clone(mailbox))) {
+            for (_, mailbox) in self.mailboxes_in(shard) {
                 let sessions = mailbox.for_each(|session| queue_size.record(session.waiting() as u64));
                 // One without any is about to be removed.
                 if sessions > 0 {

@@ -3,20 +3,20 @@
 //! # Idea
 //!
 //! A few sessions that every message to the user goes through and that hardly ever change: a copy-on-write map, which
-//! senders read without a lock. A session is closed first, which is one flag and decided under its own lock, and taken out
-//! of the map after that; so closing never waits for senders, nor they for it.
+//! senders read without a lock. A session is closed first, which is one flag and decided under its own lock, and taken
+//! out of the map after that; so closing never waits for senders, nor they for it.
 //!
 //! # Invariants
 //!
-//! - A session is put in under the lock of the mailbox's shard, and the mailbox is removed under it when it `is_empty`: so
-//!   none is put into a mailbox that is gone.
-//! - Whoever closes sessions sees to it that they leave: with the mailbox, or, where another is open, by `forget`. Until
-//!   then they refuse what is sent, and take no place from one that is opened.
+//! - A session is put in under the lock of the mailbox's shard, and the mailbox is removed under it when it `is_empty`:
+//!   so none is put into a mailbox that is gone.
+//! - Whoever closes sessions sees to it that they leave: with the mailbox, or, where another is open, by `forget`.
+//!   Until then they refuse what is sent, and take no place from one that is opened.
 //!
 //! # Orderings
 //!
-//! Its map's, and a session's `closed`. Of two who close the last two sessions at once, the one that comes to the shard's
-//! lock second finds both closed.
+//! Its map's, and a session's `closed`. Of two who close the last two sessions at once, the one that comes to the
+//! shard's lock second finds both closed.
 
 use std::sync::Arc;
 
@@ -46,8 +46,14 @@ impl std::ops::AddAssign for Delivery {
 }
 
 impl Mailbox {
-    /// Adds a session, unless `max_sessions_amount` are open already.
-    pub fn open(&self, session: &Arc<Session>, settings: &Settings) -> Result<(), InsertError> {
+    /// Adds a session, unless `max_sessions_amount` are open already. Closed ones that leave for it go to `forgotten`:
+    /// where nobody else has them any more, whoever drops that frees them.
+    pub fn open(
+        &self,
+        session: &Arc<Session>,
+        settings: &Settings,
+        forgotten: &mut Vec<Arc<Session>>,
+    ) -> Result<(), InsertError> {
         let insert = || self.sessions.insert(session.id(), Arc::clone(session), settings.max_sessions_amount);
         insert().or_else(|error| {
             // Those that whoever closed them has not forgotten yet take no place.
@@ -56,6 +62,7 @@ impl Mailbox {
                 return Err(error);
             }
             self.forget(&closed);
+            forgotten.extend(closed);
             insert()
         })
     }
@@ -84,7 +91,8 @@ impl Mailbox {
         self.sessions.read(|sessions| sessions.iter().for_each(|(_, session)| session.declare_gap()));
     }
 
-    /// Closes idle sessions; returns them. They stay in the mailbox until they are forgotten, or it is removed with them.
+    /// Closes idle sessions; returns them. They stay in the mailbox until they are forgotten, or it is removed with
+    /// them.
     pub fn close_idle(&self, now: Micros, timeout: Micros) -> Vec<Arc<Session>> {
         self.all_that(|session| session.close_if_idle(now, timeout))
     }

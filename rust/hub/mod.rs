@@ -2,25 +2,25 @@
 //!
 //! # Idea
 //!
-//! A sharded map from user to mailbox, and from there it is atomics: who sends holds a shard's read lock for as long as it
-//! takes to copy an `Arc`. Whoever is online has a mailbox, and nobody else; the last session takes it along.
+//! A sharded map from user to mailbox, and from there it is atomics: who sends holds a shard's read lock for as long as
+//! it takes to copy an `Arc`. Whoever is online has a mailbox, and nobody else; the last session takes it along.
 //!
 //! # Invariants
 //!
-//! - A session is opened under the write lock of its user's shard, and a mailbox is removed under it, if it is empty then:
-//!   a session that was opened can be found.
+//! - A session is opened under the write lock of its user's shard, and a mailbox is removed under it, if it is empty
+//!   then: a session that was opened can be found.
 //! - `online` is the number of mailboxes; a place is taken before one is put in, under its shard's lock, and given back
 //!   after it was removed, so its bound holds over all shards.
 //! - Each session is counted as opened before anybody can find it, and as closed by the one who closed it.
 //! - No lock is held while a waker is called: what wakes works on copied `Arc`s.
-//! - What a sweep removed is freed later and a little at a time (`release_swept`); nothing can find it meanwhile but who
-//!   already has it.
+//! - What a sweep removed, mailboxes and single sessions, is freed later and a little at a time (`release_swept`);
+//!   nothing can find it meanwhile but who already has it.
 //!
 //! # Orderings
 //!
-//! The shards' locks; `online` and the counters are relaxed, for they decide only how many. `stopping` and `refusing` are
-//! sequentially consistent, being rare: the flag is raised before the wakes, and a reader registers its waker before it
-//! looks at the flag, so none sleeps on.
+//! The shards' locks; `online` and the counters are relaxed, for they decide only how many. `stopping` and `refusing`
+//! are sequentially consistent, being rare: the flag is raised before the wakes, and a reader registers its waker
+//! before it looks at the flag, so none sleeps on.
 
 mod census;
 pub mod directory;
@@ -33,6 +33,7 @@ mod publish;
 pub mod session;
 pub mod settings;
 pub mod stats;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ use message::SharedMessage;
 use session::{ReadError, Reader, Session, SessionId};
 use settings::Settings;
 use stats::Stats;
+pub use sweep::RELEASE_REST;
+use sweep::Swept;
 
 /// Microseconds since the Unix epoch.
 pub type Micros = i64;
@@ -57,9 +60,6 @@ pub type UserId = i64;
 /// Few enough to sweep quickly, enough that two cores seldom meet in one: 64 shards, 128 bytes of lock each.
 /// A model needs no more than two.
 const SHARDS: usize = if cfg!(feature = "models") { 2 } else { 64 };
-
-/// How many mailboxes are freed between two rests: some 50 us, which the senders' allocations may have to wait for.
-const RELEASE_STEP: usize = 64;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -77,8 +77,9 @@ pub struct Hub {
     pub stats: Stats,
     mailboxes: ShardedMap<UserId, Arc<Mailbox>>,
     /// Removed, and to be freed by `release_swept`.
-    swept: Mutex<Vec<Arc<Mailbox>>>,
-    /// Mailboxes there are: kept beside the map so that its bound holds over all shards. Senders read what is beside it.
+    swept: Mutex<Vec<Swept>>,
+    /// Mailboxes there are: kept beside the map so that its bound holds over all shards. Senders read what is beside
+    /// it.
     online: CachePadded<AtomicUsize>,
     settings: ArcSwap<Settings>,
     refusing: AtomicBool,
@@ -131,10 +132,12 @@ impl Hub {
     fn open_counted(&self, user: UserId, now: Micros, settings: &Settings) -> Result<Arc<Session>, OpenError> {
         loop {
             let session = Arc::new(Session::new(random_id(), now));
+            // Freed after the shard's lock is.
+            let mut forgotten = Vec::new();
             let opened = self.mailboxes.get_or_try_insert_with(
                 user,
                 || self.reserve_place(settings).then(Arc::default).ok_or(OpenError::TooManyUsers),
-                |mailbox: &Arc<Mailbox>| mailbox.open(&session, settings),
+                |mailbox: &Arc<Mailbox>| mailbox.open(&session, settings, &mut forgotten),
             )?;
             match opened {
                 Ok(()) => return Ok(session),
@@ -190,89 +193,13 @@ impl Hub {
         }
     }
 
-    /// Closes all sessions of one user.
-    pub fn close_user(&self, user: UserId, now: Micros) {
-        if let Some(mailbox) = self.mailboxes.get(&user) {
-            self.forget(user, &mailbox, &mailbox.close_all(), now);
-        }
-    }
-
-    /// Closes one shard's idle sessions, removes its empty mailboxes and idle limiters; returns how many sessions it
-    /// closed. What it removed stays in memory until `release_swept`.
-    ///
-    /// The shard is held for as long as it takes to copy its `Arc`s; who is idle is judged after that, and whether a mailbox
-    /// is empty once more under the write lock.
-    ///
-    /// # Panics
-    /// There is no such shard.
-    pub fn sweep(&self, shard: usize, now: Micros) -> usize {
-        let settings = self.settings();
-        let timeout = settings.session_idle_timeout;
-        let (mut closed, mut removed) = (0, Vec::new());
-        for (user, mailbox) in self.mailboxes.collect(shard, |user, mailbox| Some((*user, Arc::clone(mailbox)))) {
-            let sessions = mailbox.close_idle(now, timeout);
-            closed += sessions.len();
-            if (!sessions.is_empty() || mailbox.is_empty()) && self.forget(user, &mailbox, &sessions, now) {
-                removed.push(mailbox);
-            }
-        }
-        if !removed.is_empty() {
-            self.mailboxes.shrink(shard);
-            self.swept.lock().append(&mut removed);
-        }
-        self.stats.limiter_removed.add(self.limiter.sweep(shard, now, &settings.limiter));
-        closed
-    }
-
-    /// Closes every session and forgets what everybody has sent.
-    pub fn reset(&self, now: Micros) {
-        for shard in 0..self.shard_count() {
-            for (user, mailbox) in self.mailboxes.collect(shard, |user, mailbox| Some((*user, Arc::clone(mailbox)))) {
-                self.forget(user, &mailbox, &mailbox.close_all(), now);
-            }
-            self.stats.limiter_removed.add(self.limiter.clear(shard));
-        }
-    }
-
-    /// Frees what the sweeps removed since the last call, calling `rest` now and then.
-    ///
-    /// In the order of memory: neighbours then grow together to one hole. In the order of the sweep, which is the hash's,
-    /// a million sessions leave a million holes, and the allocator puts the messages that are sent meanwhile there, each into
-    /// memory that no cache knows: one send in six was slow then, at whatever pace.
-    pub fn release_swept(&self, rest: impl Fn()) {
-        let mut swept = std::mem::take(&mut *self.swept.lock());
-        swept.sort_unstable_by_key(Arc::as_ptr);
-        for (freed, mailbox) in (1..).zip(swept) {
-            drop(mailbox);
-            if freed % RELEASE_STEP == 0 && !self.is_stopping() {
-                rest();
-            }
-        }
-    }
-
-    fn count_closed(&self, sessions: &[Arc<Session>], now: Micros) {
-        self.stats.sessions_opened.down(sessions.len());
-        self.stats.sessions_removed.add(sessions.len());
-        for session in sessions {
-            self.stats.sessions_lifetime_sec.record(whole_seconds(now - session.opened_at()));
-        }
-    }
-
-    /// What follows the closing of these sessions: their mailbox goes if none in it is open, which is true, else they do.
-    fn forget(&self, user: UserId, mailbox: &Mailbox, closed: &[Arc<Session>], now: Micros) -> bool {
-        self.count_closed(closed, now);
-        let removed = self.mailboxes.remove_if(&user, |mailbox| mailbox.is_empty()).is_some();
-        if removed {
-            self.online.fetch_sub(1, Ordering::Relaxed);
-            self.stats.mailbox_removed.add(1);
-        } else {
-            mailbox.forget(closed);
-        }
-        removed
-    }
-
     pub fn shard_count(&self) -> usize {
         self.mailboxes.shard_count()
+    }
+
+    /// One shard's mailboxes: it is held for as long as it takes to copy their `Arc`s.
+    fn mailboxes_in(&self, shard: usize) -> Vec<(UserId, Arc<Mailbox>)> {
+        self.mailboxes.collect(shard, |user, mailbox| Some((*user, Arc::clone(mailbox))))
     }
 
     /// Users online.
@@ -299,7 +226,7 @@ impl Hub {
         self.refuse();
         self.stopping.store(true, Ordering::SeqCst);
         for shard in 0..self.mailboxes.shard_count() {
-            for mailbox in self.mailboxes.collect(shard, |_, mailbox| Some(Arc::clone(mailbox))) {
+            for (_, mailbox) in self.mailboxes_in(shard) {
                 mailbox.wake_all();
             }
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::hub::message::Message;
 use crate::hub::session::Pushed;
+use crate::hub::sweep::RELEASE_STEP;
 
 const SECOND: Micros = 1_000_000;
 const SHORT: &str = "hi";
@@ -154,12 +155,25 @@ fn a_session_that_is_read_is_not_idle() {
 
 #[test]
 fn what_was_swept_is_freed_a_little_at_a_time() {
+    swept_and_freed_a_little_at_a_time(&Hub::default(), 0);
+}
+
+/// As a browser's closed tab, beside one that is still open.
+#[test]
+fn a_session_that_was_swept_is_freed_so_while_its_user_keeps_another() {
     let hub = Hub::default();
+    let kept = 2 * RELEASE_STEP as UserId + 1;
+    (0..kept).for_each(|user| _ = hub.open(user, SECOND).unwrap());
+    swept_and_freed_a_little_at_a_time(&hub, kept as usize);
+    assert!((0..kept).all(|user| send(&hub, user, SHORT).accepted == 1));
+}
+
+fn swept_and_freed_a_little_at_a_time(hub: &Hub, online: usize) {
     let users = 2 * RELEASE_STEP as UserId + 1;
     let sessions: Vec<_> = (0..users).map(|user| Arc::downgrade(&hub.open(user, 0).unwrap())).collect();
     let freed = || sessions.iter().filter(|session| session.strong_count() == 0).count();
     (0..hub.shard_count()).for_each(|shard| _ = hub.sweep(shard, hub.settings().session_idle_timeout));
-    assert_eq!((hub.online(), freed()), (0, 0));
+    assert_eq!((hub.online(), freed()), (online, 0));
     let rests = RefCell::new(Vec::new());
     hub.release_swept(|| rests.borrow_mut().push(freed()));
     assert_eq!(rests.take(), [RELEASE_STEP, 2 * RELEASE_STEP]);

@@ -1,7 +1,6 @@
 //! The class `Core`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -14,12 +13,9 @@ use crate::api::token::{KeyTooShort, Verifier};
 use crate::hub::directory::ChatNumber;
 use crate::hub::settings::{HistorySettings, LimiterSettings, Settings};
 use crate::hub::stats::{HistogramSnapshot, Metric};
-use crate::hub::{Micros, UserId};
+use crate::hub::{Micros, RELEASE_REST, UserId};
 
 const SECOND: Micros = 1_000_000;
-/// Between two steps of freeing what was swept. With a tenth of it the p99 of sends was 2.6 times its usual while a million
-/// sessions went; they take half a minute now, and it is its usual. `benches/README.md` has the figures.
-const RELEASE_REST: Duration = Duration::from_millis(2);
 
 /// Name, help, bounds, counts, sum.
 type HistogramRow = (&'static str, &'static str, Vec<u64>, Vec<u64>, u64);
