@@ -6,6 +6,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Coroutine
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -119,8 +120,9 @@ async def consume_after(queue: MpscQueue[int], value: int) -> int:
     return await task
 
 
-def test_a_wake_that_failed_is_made_up_for_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = MpscQueue[int](2)
+@pytest.mark.parametrize("bound", [1, 2])
+def test_a_wake_that_failed_is_made_up_for_by_the_next(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
+    queue = MpscQueue[int](bound)
     unraisable: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda event: unraisable.append(str(event.exc_value)))
 
@@ -138,9 +140,11 @@ def test_a_wake_that_failed_is_made_up_for_by_the_next(monkeypatch: pytest.Monke
         patched.setattr(loop, "call_soon_threadsafe", fail)
         queue.push(1)
     assert unraisable == ["as it happens"]
-    queue.push(2)
+    # Also by one for whom the queue is full.
+    with pytest.raises(Full) if bound == 1 else nullcontext():
+        queue.push(2)
     assert loop.run_until_complete(asyncio.wait_for(task, 10)) == 1
-    assert queue.pop() == 2
+    assert queue.drain() == ([] if bound == 1 else [2])
     loop.close()
 
 

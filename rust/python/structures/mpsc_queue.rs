@@ -97,9 +97,8 @@ impl MpscQueue {
 
     #[pyo3(signature = (value, /))]
     fn push(&self, py: Python<'_>, value: Py<PyAny>) -> PyResult<()> {
-        if let Err(structures::Full(_value)) = self.values.push(value, self.bound) {
-            return Err(Full::new_err(format!("the queue holds {} values", self.bound)));
-        }
+        let pushed = self.values.push(value, self.bound);
+        // Where it is full, there is something too, and the wake of whoever filled it may have failed.
         let waiter = self.waiter.lock().take();
         if let Some(asleep) = waiter.and_then(|waiter| waiter.wake(py)) {
             let mut place = self.waiter.lock();
@@ -108,7 +107,7 @@ impl MpscQueue {
                 *place = Some(asleep);
             }
         }
-        Ok(())
+        pushed.map_err(|structures::Full(_value)| Full::new_err(format!("the queue holds {} values", self.bound)))
     }
 
     fn pop(&self) -> PyResult<Py<PyAny>> {
