@@ -1,5 +1,5 @@
-//! The decoders of requests against whatever a client may send, for `PYCHAT_FUZZ_SECONDS` each (1 by default): any bytes,
-//! and requests that are nearly right. Each decoder is held to a second, plain reading of the same request.
+//! The decoders of requests against whatever a client may send, for `PYCHAT_FUZZ_SECONDS` each (1 by default): any
+//! bytes, and requests that are nearly right. Each decoder is held to a second, plain reading of the same request.
 
 mod post_message;
 
@@ -11,6 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::poll;
@@ -87,6 +88,11 @@ fn damage(text: String, place: Index, junk: &[u8], cut: bool) -> Vec<u8> {
     bytes
 }
 
+/// Also with numbers that no f64 holds, which `Value` refuses and a decoder that does not read them need not.
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
 /// What the contract says of a body that is JSON.
 fn expected(body: &Value) -> Result<(&'static str, &str, &str), Refusal> {
     let body = body.as_object().ok_or(Refusal::NotJson)?;
@@ -137,8 +143,11 @@ fn a_damaged_body_is_refused_or_means_what_its_json_says() {
     let junk = prop::collection::vec(any::<u8>(), 0..8);
     for_a_while(&(body(), any::<Index>(), junk, any::<bool>()), |(body, place, junk, cut)| {
         let body = damage(body, place, &junk, cut);
-        if let (Ok(order), Ok(value)) = (decode(&body), serde_json::from_slice::<Value>(&body)) {
-            assert_eq!(Ok(decoded(&order)), expected(&value));
+        if let Ok(order) = decode(&body) {
+            assert!(is_json(&body), "{body:?}");
+            if let Ok(value) = serde_json::from_slice::<Value>(&body) {
+                assert_eq!(Ok(decoded(&order)), expected(&value));
+            }
         }
     });
 }
