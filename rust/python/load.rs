@@ -38,8 +38,9 @@ impl LoadBatch {
 
     /// Answers whoever waits: thousands, perhaps, so nobody else is kept from the GIL meanwhile.
     fn answer(&self, py: Python<'_>, answer: impl FnOnce(&Directory, Micros) + Send) {
-        self.is_answered.store(true, Ordering::Relaxed);
         py.detach(|| answer(&self.api.hub.directory, self.api.clock.now()));
+        // After that: had it panicked, `drop` would still have to answer.
+        self.is_answered.store(true, Ordering::Relaxed);
     }
 }
 

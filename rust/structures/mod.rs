@@ -6,5 +6,5 @@ mod rcu_map;
 mod sharded_map;
 
 pub use mpsc_queue::{Full, MpscQueue};
-pub use rcu_map::{InsertError, RcuMap};
+pub use rcu_map::{InsertError, RcuMap, with_one_more};
 pub use sharded_map::ShardedMap;

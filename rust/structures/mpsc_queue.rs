@@ -113,7 +113,8 @@ mod tests {
         }
     }
 
-    /// Four producers, one consumer: everything accepted comes out, each producer's values in order, never over the bound.
+    /// Four producers, one consumer: everything accepted comes out, each producer's values in order, never over the
+    /// bound.
     #[test]
     fn loses_and_doubles_nothing_under_threads() {
         const PER_PRODUCER: usize = 50_000;

@@ -68,13 +68,7 @@ impl<K: Ord + Clone, V: Clone> RcuMap<K, V> {
         self.change(|entries| match entries.binary_search_by(|(k, _)| k.cmp(&key)) {
             Ok(_) => Err(InsertError::Exists),
             Err(_) if entries.len() >= bound => Err(InsertError::Full),
-            Err(place) => {
-                let mut next = Vec::with_capacity(entries.len() + 1);
-                next.extend_from_slice(&entries[..place]);
-                next.push((key.clone(), value.clone()));
-                next.extend_from_slice(&entries[place..]);
-                Ok((next, ()))
-            }
+            Err(place) => Ok((with_one_more(entries, place, (key.clone(), value.clone())), ())),
         })
     }
 
@@ -107,7 +101,7 @@ impl<K: Ord + Clone, V: Clone> RcuMap<K, V> {
     }
 
     /// Copy-and-swap until nobody else was faster.
-    #[allow(clippy::type_complexity)]
+    #[expect(clippy::type_complexity, reason = "the next version, and the result beside it")]
     fn change<R, E>(&self, mut next: impl FnMut(&[(K, V)]) -> Result<(Vec<(K, V)>, R), E>) -> Result<R, E> {
         let mut current = self.entries.load();
         loop {
@@ -119,6 +113,15 @@ impl<K: Ord + Clone, V: Clone> RcuMap<K, V> {
             current = previous;
         }
     }
+}
+
+/// A copy of the entries with another at its place.
+pub fn with_one_more<T: Clone>(entries: &[T], place: usize, entry: T) -> Vec<T> {
+    let mut next = Vec::with_capacity(entries.len() + 1);
+    next.extend_from_slice(&entries[..place]);
+    next.push(entry);
+    next.extend_from_slice(&entries[place..]);
+    next
 }
 
 #[cfg(test)]

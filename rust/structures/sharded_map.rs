@@ -10,8 +10,9 @@
 //!
 //! - A key lives in exactly one shard, the one that bits 48.. of its hash name. hashbrown places by the low bits and
 //!   tags by the top seven (57..), so the shard's bits are none of those and a shard's table stays well spread.
-//! - What is decided under a shard's write lock (`get_or_try_insert_with`, `replace_if`, `remove_if`) is decided about the value that
-//!   is in the map at that instant: nothing can be put into, or found in, a removed value's place in between.
+//! - What is decided under a shard's write lock (`get_or_try_insert_with`, `replace_if`, `remove_if`) is decided about
+//!   the value that is in the map at that instant: nothing can be put into, or found in, a removed value's place in
+//!   between.
 //! - Values leave the map under the lock, but are dropped by the caller after it is released.
 //!
 //! # Orderings
@@ -27,9 +28,12 @@ use hashbrown::hash_table::Entry;
 
 use crate::sync::{RandomState, RwLock, unlock_fair};
 
-/// How many keys `sweep` removes per hold of the write lock: about 10 us, so that senders do not feel it. A model needs no
-/// more than two.
+/// How many keys `sweep` removes per hold of the write lock: about 10 us, so that senders do not feel it. A model needs
+/// no more than two.
 const SWEEP_STEP: usize = if cfg!(feature = "models") { 2 } else { 64 };
+
+/// A shard's table of no more buckets is not worth a smaller one. A model's is, from very few.
+const SMALL: usize = if cfg!(feature = "models") { 2 } else { 64 };
 
 /// Shards are named by at most the nine hash bits between hashbrown's tag and the bits it places by.
 const MAX_SHARDS: usize = 512;
@@ -187,8 +191,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> ShardedMap<K, V, S> {
 
     /// Gives back the memory of a shard that once was large and is nearly empty now.
     ///
-    /// Under the write lock the few entries move, no more; the tables are made and freed before and after. That is less than
-    /// a third of what the shard's last growth moved under the same lock.
+    /// Under the write lock the few entries move, each hashed anew, and the old table's tags are cleared, a byte a
+    /// bucket; the tables are made and freed before and after. That is no more than the shard's last growth moved under
+    /// it, and where nothing has come meanwhile, less than a third.
     ///
     /// # Panics
     /// There is no such shard.
@@ -198,7 +203,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> ShardedMap<K, V, S> {
             let table = shard.read();
             (table.len(), table.num_buckets())
         };
-        if buckets <= SWEEP_STEP || len >= buckets / 8 {
+        if buckets <= SMALL || len >= buckets / 8 {
             return;
         }
         let mut other = HashTable::with_capacity(2 * len);

@@ -108,10 +108,7 @@ impl RcuMap {
                 return Err(Full::new_err(format!("the map holds {} entries", self.bound)));
             }
             let place = version.partition_point(|(other, _)| *other < id);
-            let mut next = Vec::with_capacity(version.len() + 1);
-            next.extend_from_slice(&version[..place]);
-            next.push((id, Arc::clone(&entry)));
-            next.extend_from_slice(&version[place..]);
+            let next = structures::with_one_more(&version, place, (id, Arc::clone(&entry)));
             if self.entries.replace(&version, next) {
                 return Ok(());
             }

@@ -1,5 +1,5 @@
-//! Senders, the writer, and a journal that is closed meanwhile: the writer is woken for all that gathers, everyone who was
-//! accepted is answered once, and a client id is one message however its repeat falls.
+//! Senders, the writer, and a journal that is closed meanwhile: the writer is woken for all that gathers, everyone who
+//! was accepted is answered once, and a client id is one message however its repeat falls.
 
 use std::future::poll_fn;
 use std::sync::Arc;

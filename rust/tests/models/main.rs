@@ -4,8 +4,8 @@
 //!     cargo test --features models --test models
 //!
 //! A model is a few threads' calls and what must be true afterwards, whatever the order was. Broken, some of them abort
-//! rather than fail: loom stops the threads by a panic, which then meets a destructor. Before a change of the session is
-//! merged, `LOOM_MAX_PREEMPTIONS=5` is worth its minutes.
+//! rather than fail: loom stops the threads by a panic, which then meets a destructor. Before a change of the session
+//! is merged, `LOOM_MAX_PREEMPTIONS=5` is worth its minutes.
 
 mod hub;
 mod journal;
