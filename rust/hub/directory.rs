@@ -2,23 +2,23 @@
 //!
 //! # Idea
 //!
-//! Four look-ups (`lookup.rs`): users by id, their ids by name, chats, and private chats by their two. What they lack is
-//! asked for by the batch, of all four kinds in one query, by one loader that knows the database; whoever asked waits for it
-//! and for nothing else. Whoever commits a change puts it in, so what is known is what is committed.
+//! Four look-ups (`lookup.rs`): users by id, their ids by name, chats, and private chats by their two. What they lack
+//! is asked for by the batch, of all four kinds in one query, by one loader that knows the database; whoever asked
+//! waits for it and for nothing else. Whoever commits a change puts it in, so what is known is what is committed.
 //!
 //! # Invariants
 //!
 //! - Of two rows of one user the one with the later revision stays, whichever comes last.
-//! - A name's entry may be out of date, since a renaming names only the new one. So it counts only if its user still has the
-//!   name, else it is loaded anew.
+//! - A name's entry may be out of date, since a renaming names only the new one. So it counts only if its user still
+//!   has the name, else it is loaded anew.
 //! - Each batch is landed or failed once, and with it all that it asked for: nobody waits for a batch that is over.
 //! - Nothing is asked for that Postgres would refuse (`could_exist`), which would spoil its whole batch.
 //!
 //! # Orderings
 //!
-//! The look-ups' locks. They are independent: a user and its name are not put in at one instant, which the second invariant
-//! allows for. A flight stands before `wanted` is notified, and `next_batch` looks before it waits; `Notify` keeps one
-//! notice for who is not waiting yet, so none is missed. `batches` only numbers (relaxed).
+//! The look-ups' locks. They are independent: a user and its name are not put in at one instant, which the second
+//! invariant allows for. A flight stands before `wanted` is notified, and `next_batch` looks before it waits; `Notify`
+//! keeps one notice for who is not waiting yet, so none is missed. `batches` only numbers (relaxed).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

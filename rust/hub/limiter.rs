@@ -2,21 +2,22 @@
 //!
 //! # Idea
 //!
-//! A bucket is a level and the instant it was true of; what has been refilled since is worked out when somebody draws. So
-//! nothing runs by time, and an unused bucket costs nothing but its memory, which a sweep takes back.
+//! A bucket is a level and the instant it was true of; what has been refilled since is worked out when somebody draws.
+//! So nothing runs by time, and an unused bucket costs nothing but its memory, which a sweep takes back.
 //!
 //! # Invariants
 //!
-//! - In any stretch of time a sender gets the burst and what the stretch refills, at most; a clock that jumps back refills
-//!   nothing.
+//! - In any stretch of time a sender gets the burst and what the stretch refills, at most; a clock that jumps back
+//!   refills nothing.
 //! - A bucket is removed only when it is full: to its sender it makes no difference whether it is there.
-//! - It is drawn from under its shard's lock and removed under the write lock, judged again there: one that is being removed
-//!   cannot be drawn from.
+//! - It is drawn from under its shard's lock and removed under the write lock, judged again there: one that is being
+//!   removed cannot be drawn from.
 //!
 //! # Orderings
 //!
-//! Locks alone. Who draws holds the shard's read lock and the bucket's own, always in this order; a sender's first message
-//! takes the write lock instead. The bucket's lock is a sender's own: only its own sends, and the sweep, meet there.
+//! Locks alone. Who draws holds the shard's read lock and the bucket's own, always in this order; a sender's first
+//! message takes the write lock instead. The bucket's lock is a sender's own: only its own sends, and the sweep, meet
+//! there.
 
 use super::settings::LimiterSettings;
 use super::{Micros, UserId};

@@ -14,8 +14,8 @@
 //!
 //! # Orderings
 //!
-//! All is decided under one small lock beside the cache's own; nobody is answered, and the loader not told, before it is
-//! free again. The loader is told after the flight stands, so a `take` that was told finds it.
+//! All is decided under one small lock beside the cache's own; nobody is answered, and the loader not told, before it
+//! is free again. The loader is told after the flight stands, so a `take` that was told finds it.
 
 use std::hash::Hash;
 

@@ -1,4 +1,21 @@
 //! Committed messages to whom they are for, and word to those who may miss one.
+//!
+//! # Idea
+//!
+//! A batch that is in the database is delivered message by message, in its own order, and then answers its senders.
+//! What became of a batch that is not, or of which nobody knows, its senders hear at once, and who may miss something
+//! gets a gap.
+//!
+//! # Invariants
+//!
+//! - What a sender is told of a committed message is true by then: it is delivered first, and answered after.
+//! - Nothing of a batch is delivered before all its chats were looked for: one that must be loaded cannot be overtaken.
+//! - Who is in a chat is looked up as its message is delivered, not as it was sent. Where it cannot be known, those who
+//!   were in it get a gap instead of the message.
+//!
+//! # Orderings
+//!
+//! None of its own: a batch has one owner, and what it touches (directory, mailboxes, journal) orders itself.
 
 use std::time::Duration;
 
@@ -12,8 +29,8 @@ use super::{Hub, Micros, UserId};
 const LOADED_WITHIN: Duration = Duration::from_secs(2);
 
 impl Hub {
-    /// Delivers a committed batch and answers its senders. Who is in a chat is what the directory says when its message is
-    /// delivered: whoever changes a chat commits, tells the directory, and then answers, so one who was removed gets
+    /// Delivers a committed batch and answers its senders. Who is in a chat is what the directory says when its message
+    /// is delivered: whoever changes a chat commits, tells the directory, and then answers, so one who was removed gets
     /// nothing later. Chats that the directory has forgotten meanwhile are loaded first, all before anything is
     /// delivered, which keeps the order of commits.
     pub async fn publish(&self, batch: Batch, now: Micros) {
@@ -57,8 +74,8 @@ impl Hub {
         self.stats.journal_failed.add(self.journal.fail_gathered());
     }
 
-    /// Answers those whose client ids were used before: `first` finds for which message. Where it finds none, they are to
-    /// try again.
+    /// Answers those whose client ids were used before: `first` finds for which message. Where it finds none, they are
+    /// to try again.
     pub fn answer_repeats(&self, repeats: Repeats, first: impl Fn(&Claim) -> Option<MessageId>) {
         self.stats.journal_repeats_stored.add(repeats.len());
         self.journal.settle_repeats(repeats, first);

@@ -3,8 +3,8 @@
 //! # Idea
 //!
 //! Senders touch only atomics: they push to the queue, or mark that something was refused, and wake the reader. All
-//! that must be decided rather than counted (who reads, is it closed, what was handed out but not yet taken) stands under
-//! one small lock that senders never take. A reader moves messages from the queue to `held` and writes its answer
+//! that must be decided rather than counted (who reads, is it closed, what was handed out but not yet taken) stands
+//! under one small lock that senders never take. A reader moves messages from the queue to `held` and writes its answer
 //! from there; they leave `held` when the answer begins to be written (`commit`). A reader that goes away before that
 //! has changed nothing: the next one finds the same messages, in the same order.
 //!
@@ -21,10 +21,10 @@
 //! # Orderings
 //!
 //! A reader registers its waker, then looks for something to read; a sender makes something to read, then wakes.
-//! `AtomicWaker` orders the two against each other: either the reader sees it or the sender wakes it. `refused` is raised
-//! (release) before the wake for the same reason, and before the sender's next push, so that a reader who pops that
-//! one (acquire) sees the gap before it. `bytes` is relaxed: it decides only how many. (The queue, the waker and the lock
-//! would order it all with `refused` and `closed` relaxed too, as the models show; it is not left to them.)
+//! `AtomicWaker` orders the two against each other: either the reader sees it or the sender wakes it. `refused` is
+//! raised (release) before the wake for the same reason, and before the sender's next push, so that a reader who pops
+//! that one (acquire) sees the gap before it. `bytes` is relaxed: it decides only how many. (The queue, the waker and
+//! the lock would order it all with `refused` and `closed` relaxed too, as the models show; it is not left to them.)
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The Python tests, run from a Rust one: tarpaulin counts what its tests run, and much of the Rust is run by the servers
-//! of the Python tests alone.
+//! The Python tests, run from a Rust one: tarpaulin counts what its tests run, and much of the Rust is run by the
+//! servers of the Python tests alone.
 
 use std::env;
 use std::path::Path;

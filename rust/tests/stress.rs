@@ -35,9 +35,9 @@ struct Shared {
 /// Senders number their messages for each user. Each user has one reader who opens sessions, reads them, sometimes goes
 /// away before taking what it gathered, and sometimes stays away until the sweep closes the session. Time is a counter
 /// that the sweeper moves. In each session every sender's numbers must arrive once and in order, no more of them
-/// missing than were declared refused; and in the end each message that was sent was accepted, refused, or had no session
-/// to go to; what was accepted was delivered, or is in a session that was closed with it; and what was refused was
-/// declared, or is still to be in such a session.
+/// missing than were declared refused; and in the end each message that was sent was accepted, refused, or had no
+/// session to go to; what was accepted was delivered, or is in a session that was closed with it; and what was refused
+/// was declared, or is still to be in such a session.
 #[test]
 fn what_is_accepted_is_delivered_once_in_order_or_its_loss_is_declared() {
     let shared = Shared::default();

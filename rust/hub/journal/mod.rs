@@ -9,22 +9,23 @@
 //!
 //! # Invariants
 //!
-//! - At most one batch is out, so the order of commits is the order of ids: given when a batch is taken, always above the
-//!   last one's.
-//! - Whoever was accepted is answered, once, and so is who repeats it: with what is known of the first then. While that is
-//!   in doubt a repeat is told so, whether or not anything is accepted: it must not hear that its message is not stored.
-//! - `pending` and `bytes` count a message until its batch is settled, and a repeat that waits for its first until it is
-//!   answered; both are bounded, and beyond them nothing is accepted.
+//! - At most one batch is out, so the order of commits is the order of ids: given when a batch is taken, always above
+//!   the last one's.
+//! - Whoever was accepted is answered, once, and so is who repeats it: with what is known of the first then. While that
+//!   is in doubt a repeat is told so, whether or not anything is accepted: it must not hear that its message is not
+//!   stored.
+//! - `pending` and `bytes` count a message until its batch is settled, and a repeat that waits for its first until it
+//!   is answered; both are bounded, and beyond them nothing is accepted.
 //! - A client id that is out stands in `claims`; a committed one is put into `recent` before it leaves `claims`. So one
-//!   that is repeated at any time finds the first, in one of them or in the database. Those of a batch that was lost stay
-//!   until the next writer opens: what it finds in the database is final.
+//!   that is repeated at any time finds the first, in one of them or in the database. Those of a batch that was lost
+//!   stay until the next writer opens: what it finds in the database is final.
 //!
 //! # Orderings
 //!
 //! All is decided under one small lock, held for a push, a swap or some removals; nothing is encoded, answered or woken
-//! under it. Who accepts looks into `recent` and then into `claims` under that lock, and who settles fills `recent` before
-//! it takes the lock to remove from `claims`, so nobody misses both. The writer registers its waker before it looks,
-//! senders push before they wake.
+//! under it. Who accepts looks into `recent` and then into `claims` under that lock, and who settles fills `recent`
+//! before it takes the lock to remove from `claims`, so nobody misses both. The writer registers its waker before it
+//! looks, senders push before they wake.
 
 mod batch;
 mod rows;
@@ -244,7 +245,8 @@ impl Journal {
         Poll::Ready(Batch::new(entries, now))
     }
 
-    /// From now on messages are accepted; ids begin above `last_id`. Nothing of a writer before can be committed any more.
+    /// From now on messages are accepted; ids begin above `last_id`. Nothing of a writer before can be committed any
+    /// more.
     pub fn open(&self, last_id: MessageId) {
         let mut state = self.state.lock();
         state.last_id = state.last_id.max(last_id);

@@ -85,8 +85,8 @@ impl Journal {
         }
     }
 
-    /// From now on the client ids of these entries stand like that, or are no claims any more. Returns those who repeated
-    /// them until now, each with the index of its first.
+    /// From now on the client ids of these entries stand like that, or are no claims any more. Returns those who
+    /// repeated them until now, each with the index of its first.
     fn take_waiting(&self, entries: &[Entry], standing: Option<Standing>) -> Vec<(usize, oneshot::Sender<Outcome>)> {
         let claims = entries.iter().enumerate().filter_map(|(index, entry)| Some((index, entry.claim()?)));
         let claims: Vec<_> = claims.collect();

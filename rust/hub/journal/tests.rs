@@ -399,8 +399,8 @@ async fn of_a_message_that_is_only_live_the_client_id_is_stored() {
 }
 
 proptest! {
-    /// Whatever the senders and the writer do: everyone accepted is answered once, a client id whose message is in doubt is
-    /// never said to be free, and in the end nothing is pending.
+    /// Whatever the senders and the writer do: everyone accepted is answered once, a client id whose message is in
+    /// doubt is never said to be free, and in the end nothing is pending.
     #[test]
     fn everyone_is_answered(steps in prop::collection::vec(step(), 1..60)) {
         let hub = hub();

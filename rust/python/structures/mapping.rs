@@ -13,7 +13,8 @@ pub fn equal<'py>(own: &Bound<'py, PyDict>, other: &Bound<'py, PyAny>) -> PyResu
     if !other.is_instance(MAPPING.import(py, "collections.abc", "Mapping")?)? {
         return Ok(py.NotImplemented().into_bound(py));
     }
-    // Through `items`, which for a map of ours is one copy: `dict(other)` would ask again for each key, and find it gone.
+    // Through `items`, which for a map of ours is one copy: `dict(other)` would ask again for each key, and find it
+    // gone.
     let other = py.get_type::<PyDict>().call1((other.call_method0("items")?,))?;
     own.rich_compare(other, CompareOp::Eq)
 }

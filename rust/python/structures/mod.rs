@@ -5,8 +5,8 @@
 //!
 //! Python code may run wherever an object is hashed, compared or dropped, and may call the same structure again or let
 //! other threads run. So none of that happens under a lock: a key is hashed before, the entries of that hash are taken
-//! out as an immutable copy and compared after, and a change is put in only if that copy is still the one in force, else
-//! decided again. What leaves a structure is dropped when its lock is free.
+//! out as an immutable copy and compared after, and a change is put in only if that copy is still the one in force,
+//! else decided again. What leaves a structure is dropped when its lock is free.
 //!
 //! # Invariants
 //!
