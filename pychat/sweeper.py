@@ -32,21 +32,29 @@ class Sweeper:
 
     async def run(self, config: Callable[[], GcTask], task: Task) -> None:
         """Sweeps all shards every `period_seconds` until cancelled, where `is_enabled` is true; `config` gives what is
-        in force. Each round is a run of `task`."""
+        in force. The closing of each round is a run of `task`; the freeing is none, so that no operator's run waits for
+        it: of a million sessions it takes half a minute."""
         while True:
             await _wait_for_turn(config)
             if not config().is_enabled:
                 continue
             try:
                 async with task.turn():
-                    await self.sweep(config)
+                    await self._close(config)
+                await self._free()
             except Exception as failure:
                 # Without a sweeper every session that a client forgot would stay.
                 log.error("a sweep failed; the next one is tried in its time", exc_info=failure)
 
-    async def sweep(self, config: Callable[[], GcTask] | None = None) -> None:
-        """Closes what is idle in every shard, once, and frees it. By `config` it waits after a shard that had something
-        to close, and closes no more where it is switched off; without, as operators have it run, it does neither."""
+    async def sweep(self) -> None:
+        """Closes what is idle in every shard, once, and frees it; as operators have it run, without pauses and even
+        where it is switched off."""
+        await self._close()
+        await self._free()
+
+    async def _close(self, config: Callable[[], GcTask] | None = None) -> None:
+        """By `config` it waits after a shard that had something to close, and closes no more where it is switched off;
+        without, it does neither."""
         for shard in range(self._core.shard_count):
             if config is not None and not config().is_enabled:
                 break
@@ -55,6 +63,8 @@ class Sweeper:
             self._closed_since_release += closed
             # The pause spreads the closing; where none was, it would only make the next round late.
             await asyncio.sleep(config().inter_shard_pause_ms / 1000 if closed and config is not None else 0)
+
+    async def _free(self) -> None:
         await asyncio.to_thread(self._core.release_swept)
         now = asyncio.get_running_loop().time()
         if self._closed_since_release >= WORTH_RELEASING and now >= self._released_at + RELEASE_EVERY_SEC:

@@ -96,7 +96,7 @@ async def test_the_sweeper_can_be_switched_off_and_on() -> None:
 
 class Counted:
     """A core with ten shards, which notes those that were swept, and which of them were freed; the sweeping waits for
-    `may_go_on`."""
+    `may_go_on`, the freeing for `may_free`."""
 
     shard_count = 10
 
@@ -107,6 +107,9 @@ class Counted:
         self.first_shard = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.may_go_on = threading.Event()
+        self.freeing = asyncio.Event()
+        self.may_free = threading.Event()
+        self.may_free.set()
 
     def sweep(self, shard: int) -> int:
         self._loop.call_soon_threadsafe(self.first_shard.set)
@@ -115,18 +118,42 @@ class Counted:
         return self.closed
 
     def release_swept(self) -> None:
-        self.freed = self.swept.copy()
+        freed = self.swept.copy()
+        self._loop.call_soon_threadsafe(self.freeing.set)
+        self.may_free.wait()
+        self.freed = freed
 
 
 async def test_a_sweep_that_is_switched_off_ends_with_its_shard() -> None:
     core = Counted()
-    config = GcTask(inter_shard_pause_ms=0)
-    sweeping = asyncio.create_task(Sweeper(cast(Core, core)).sweep(lambda: config))
+    config = GcTask(period_seconds=0, inter_shard_pause_ms=0)
+    by_time = asyncio.create_task(Sweeper(cast(Core, core)).run(lambda: config, Task("sweep", nothing)))
     await core.first_shard.wait()
     config = GcTask(is_enabled=False)
     core.may_go_on.set()
-    await sweeping
-    assert core.swept == core.freed == [0]
+    await core.freeing.wait()
+    assert core.swept == [0]
+    by_time.cancel()
+    await asyncio.wait([by_time])
+
+
+async def test_a_sweep_on_demand_does_not_wait_while_what_was_swept_by_time_is_freed() -> None:
+    core = Counted()
+    core.may_go_on.set()
+    core.may_free.clear()
+    sweeper = Sweeper(cast(Core, core))
+    config = GcTask(period_seconds=0, inter_shard_pause_ms=0)
+    task = Task("sweep", nothing)
+    by_time = asyncio.create_task(sweeper.run(lambda: config, task))
+    await core.freeing.wait()
+    try:
+        async with asyncio.timeout(10):
+            await task.run()
+    finally:
+        core.may_free.set()
+        by_time.cancel()
+        await asyncio.wait([by_time])
+    assert task.runs["done"] >= 2
 
 
 async def test_memory_is_given_back_when_it_is_worth_it_and_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

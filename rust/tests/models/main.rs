@@ -1,5 +1,5 @@
 //! The concurrent core under loom, which runs each model in every order of its threads' steps that matters (up to
-//! `PREEMPTIONS` forced switches) and with every value that a relaxed load may see. In about twenty seconds:
+//! `PREEMPTIONS` forced switches) and with every value that a relaxed load may see. In less than a minute:
 //!
 //!     cargo test --features models --test models
 //!
