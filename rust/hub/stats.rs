@@ -1,5 +1,6 @@
-//! What the hub counts, under the names that the monitor shows. Atomics only: counting never waits. Each has cache
-//! lines of its own, so that a sweep, which counts what it closes, does not slow the senders, who count what they send.
+//! What the hub counts, under the names that the monitor shows. Atomics only: counting never waits. Each number has cache
+//! lines of its own, so that a sweep, which counts what it closes, does not slow the senders, who count what they send;
+//! only a histogram's buckets share theirs.
 
 use std::sync::atomic::AtomicU64;
 

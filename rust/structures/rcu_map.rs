@@ -101,7 +101,6 @@ impl<K: Ord + Clone, V: Clone> RcuMap<K, V> {
     }
 
     /// Copy-and-swap until nobody else was faster.
-    #[expect(clippy::type_complexity, reason = "the next version, and the result beside it")]
     fn change<R, E>(&self, mut next: impl FnMut(&[(K, V)]) -> Result<(Vec<(K, V)>, R), E>) -> Result<R, E> {
         let mut current = self.entries.load();
         loop {
