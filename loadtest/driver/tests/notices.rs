@@ -168,7 +168,7 @@ fn what_ends_after_the_time_is_in_the_latencies() {
 fn what_was_never_begun_is_in_the_latencies() {
     let (is_sound, report) = load(Way::Stalls, &["--connections", "1"]);
     assert!(report["sends"]["given_up"].as_u64() >= Some(40), "{report:#}");
-    assert!(report["sends"]["ms"]["p50"].as_f64() >= Some(1.0), "{report:#}");
+    assert!(report["sends"]["ms"]["p90"].as_f64() >= Some(200.0), "{report:#}");
     assert!(report["lateness_ms"]["max"].as_f64() >= Some(400.0), "{report:#}");
     assert!(!is_sound, "{report:#}");
 }
