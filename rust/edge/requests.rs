@@ -1,8 +1,8 @@
 //! Requests by route, method and status, and how long their answers took: the edge's own and, told by the application,
 //! all others.
 //!
-//! The counters of the edge's routes are found by index: counting one of its requests is three atomic adds. Where requests
-//! are to be logged they go, besides, into a bounded channel that Python empties; one that finds it full is counted
+//! The counters of the edge's routes are found by index, and each thread has its own. Where requests are to be logged they
+//! go, besides, into a bounded channel that Python empties; one that finds it full is counted
 //! instead.
 
 use std::collections::HashMap;
@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::hub::stats::{Histogram, HistogramSnapshot};
+use crate::hub::tally::{STRIPES, Tally};
 
 /// In microseconds: from a send that finds all in memory to a poll that was held for its full time.
 const DURATIONS_US: &[u64] = &[
@@ -39,11 +40,16 @@ pub enum Hot {
     Start,
     Poll,
     Post,
+    /// The next two only where they are refused.
+    Login,
+    Register,
+    Live,
     Ready,
 }
 
 impl Hot {
-    const ALL: [Self; 5] = [Self::Send, Self::Start, Self::Poll, Self::Post, Self::Ready];
+    const ALL: [Self; 8] =
+        [Self::Send, Self::Start, Self::Poll, Self::Post, Self::Login, Self::Register, Self::Live, Self::Ready];
 
     fn name(self) -> (&'static str, &'static str) {
         match self {
@@ -51,6 +57,9 @@ impl Hot {
             Self::Start => ("POST", "/v1/messages/poll/start"),
             Self::Poll => ("GET", "/v1/messages/poll/{session_id}"),
             Self::Post => ("POST", "/v2/chats/{chat_id}/messages"),
+            Self::Login => ("POST", "/v1/users/login"),
+            Self::Register => ("POST", "/v1/users/register"),
+            Self::Live => ("GET", "/service/live"),
             Self::Ready => ("GET", "/service/ready"),
         }
     }
@@ -61,7 +70,7 @@ pub struct Route {
     pub method: String,
     /// As it is written in the API's description, parameters in braces.
     pub template: String,
-    statuses: Box<[AtomicU64]>,
+    statuses: Tally,
     duration_us: Histogram,
 }
 
@@ -95,18 +104,18 @@ struct Lines {
 }
 
 impl Route {
-    fn new(method: &str, template: &str) -> Self {
+    fn new(method: &str, template: &str, stripes: usize) -> Self {
         Self {
             method: method.to_owned(),
             template: template.to_owned(),
-            statuses: (FIRST_STATUS..=LAST_STATUS).map(|_| AtomicU64::new(0)).collect(),
-            duration_us: Histogram::new(DURATIONS_US),
+            statuses: Tally::new(LAST_STATUS - FIRST_STATUS + 1, stripes),
+            duration_us: Histogram::new(DURATIONS_US, stripes),
         }
     }
 
     fn count(&self, status: u16, took: Duration) {
         let status = usize::from(status).clamp(FIRST_STATUS, LAST_STATUS);
-        self.statuses[status - FIRST_STATUS].fetch_add(1, Ordering::Relaxed);
+        self.statuses.add(status - FIRST_STATUS, 1);
         self.duration_us.record(took.as_micros() as u64);
     }
 }
@@ -120,7 +129,7 @@ impl Requests {
         };
         let hot = Hot::ALL.map(|route| {
             let (method, template) = route.name();
-            Arc::new(Route::new(method, template))
+            Arc::new(Route::new(method, template, STRIPES))
         });
         let named = hot.iter().map(|route| ((route.method.clone(), route.template.clone()), Arc::clone(route)));
         Self { routes: RwLock::new(named.collect()), hot, lines: logged.then(lines) }
@@ -157,7 +166,8 @@ impl Requests {
             return Arc::clone(route);
         }
         let mut routes = self.routes.write();
-        Arc::clone(routes.entry(key).or_insert_with(|| Arc::new(Route::new(method, template))))
+        // The application counts under the interpreter's lock, and refusals are few.
+        Arc::clone(routes.entry(key).or_insert_with(|| Arc::new(Route::new(method, template, 1))))
     }
 
     /// Waits for requests to log: some of them, and how many were lost since the last call. Never returns where
@@ -179,10 +189,7 @@ impl Requests {
 
 impl RouteCounts {
     fn of(route: Arc<Route>) -> Self {
-        let counted = route.statuses.iter().enumerate().map(|(place, count)| {
-            let status = (FIRST_STATUS + place) as u16;
-            (status, count.load(Ordering::Relaxed))
-        });
+        let counted = (FIRST_STATUS as u16..).zip(route.statuses.all());
         let statuses = counted.filter(|(_, count)| *count > 0).collect();
         let duration_us = route.duration_us.snapshot();
         Self { route, statuses, duration_us }

@@ -21,8 +21,8 @@ impl Hub {
 
     /// Histograms of what there is, so that they shrink as well.
     pub fn census(&self) -> Vec<Metric<HistogramSnapshot>> {
-        let per_user = Histogram::new(&[1, 2, 3, 4, 5]);
-        let queue_size = Histogram::new(&[1, 5, 10, 25, 50, 100, 500, 1_000]);
+        let per_user = Histogram::new(&[1, 2, 3, 4, 5], 1);
+        let queue_size = Histogram::new(&[1, 5, 10, 25, 50, 100, 500, 1_000], 1);
         for shard in 0..self.shard_count() {
             for (_, mailbox) in self.mailboxes_in(shard) {
                 let sessions = mailbox.for_each(|session| queue_size.record(session.waiting() as u64));
@@ -33,7 +33,7 @@ impl Hub {
             }
         }
         let shard_sizes = |sizes: Vec<usize>| {
-            let histogram = Histogram::new(SHARD_SIZES);
+            let histogram = Histogram::new(SHARD_SIZES, 1);
             sizes.iter().for_each(|size| histogram.record(*size as u64));
             histogram
         };

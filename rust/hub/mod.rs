@@ -34,7 +34,9 @@ pub mod session;
 pub mod settings;
 pub mod stats;
 mod sweep;
+pub mod tally;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
@@ -104,9 +106,10 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// The settings in force now; the snapshot stays as it is.
-    pub fn settings(&self) -> Arc<Settings> {
-        self.settings.load_full()
+    /// The settings in force now; the snapshot stays as it is. To be held for a moment, not over an await.
+    pub fn settings(&self) -> impl Deref<Target = Arc<Settings>> {
+        // Not a counted reference: all threads would count in one cache line.
+        self.settings.load()
     }
 
     pub fn apply(&self, settings: Settings) {
@@ -161,7 +164,7 @@ impl Hub {
 
     /// Puts the message into every session of every one of these users.
     pub fn deliver(&self, message: &SharedMessage, users: impl IntoIterator<Item = UserId>) -> Delivery {
-        let settings = self.settings.load();
+        let settings = self.settings();
         let mut total = Delivery::default();
         for user in users {
             let delivery =
