@@ -1,12 +1,12 @@
 """What a parked poll costs in memory: how much the server grows when polls are held open, connection and all."""
 
-import resource
 import time
 
 from benches.figures import Figure
 from benches.process import cpu_sec, resident_bytes
 from tests.support.door import EDGE, LITESTAR, Door
 from tests.support.folder import servers_folder
+from tests.support.parked import raise_open_files_limit
 from tests.support.server import Options, Server, running
 from tests.support.wait import wait_until
 
@@ -32,10 +32,8 @@ def measure() -> list[Figure]:
 
 def held(door: Door) -> tuple[float, float]:
     """KiB of a poll, and seconds of a stop that answers them all, on one server that held none before."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = POLLS + 200
-    if soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    raise_open_files_limit(needed)
     with servers_folder() as folder:
         environment = {
             **door.environment,
