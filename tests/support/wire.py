@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 ANSWER_WITHIN_SEC = 10
 HEX_DIGITS = 16
+BODILESS = {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED}
 
 
 class Closed(Exception):
@@ -98,7 +99,7 @@ class Wire:
         assert status_line.startswith(b"HTTP/1."), status_line
         status = int(status_line.split()[1])
         headers = http.client.parse_headers(self._input)
-        has_body = method != "HEAD" and status >= 200 and status != http.HTTPStatus.NO_CONTENT
+        has_body = method != "HEAD" and status >= 200 and status not in BODILESS
         return Answer(status, headers, read_body(self._input, headers) if has_body else b"")
 
     def ask(self, method: str, path: str, headers: Iterable[str] = (), body: bytes | None = None) -> Answer:
