@@ -28,6 +28,7 @@ __all__ = [
     "Requests",
     "ShardedMap",
     "__version__",
+    "give_way",
     "open_files",
     "release_memory",
 ]
@@ -37,6 +38,14 @@ __version__: str
 def release_memory() -> None:
     """Gives the system back what the allocator keeps of freed memory. Releases the GIL; takes some milliseconds for
     100 MB, during which threads that allocate may wait."""
+
+def give_way() -> None:
+    """Has the calling thread, which computes for milliseconds on end, step back for all others: it is interrupted when
+    one of them has something to do, and gets a tenth of a core where cores are short.
+
+    Raises:
+        OSError: the system does not let it.
+    """
 
 def open_files() -> int:
     """How many files the process has open, connections included. Counts them with the GIL released.
@@ -336,6 +345,8 @@ class Edge:
     def beat(self) -> None:
         """Says that the event loop turns; to be called about once a second. After 5 s without, the edge answers
         `/service/ready` itself, with 503."""
+    def refuse_sign_ins(self, refused: bool) -> None:
+        """Whether it refuses sign-ins itself, with 503, instead of passing them on."""
     def drain(self) -> None:
         """Takes no new public connections and lets those that are open end with the request they are in."""
     @property

@@ -114,6 +114,7 @@ async def _edge(services: Services, addresses: Addresses, upstream: Path) -> Asy
         )
     except OSError as error:
         raise ListenError(f"cannot listen on {addresses.public} and {addresses.monitor}: {error}") from None
+    services.passwords.when_full = edge.refuse_sign_ins
     beating = asyncio.create_task(_beat(edge), name="heartbeat")
     services.metrics.add(partial(edge_metrics, edge))
     try:

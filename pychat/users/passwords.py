@@ -3,23 +3,21 @@
 import asyncio
 import os
 import secrets
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
+from pychat._core import give_way
 from pychat.errors import Refused
 
 T = TypeVar("T")
 
 MAX_PENDING = 100
 """Hashes under way and waiting, about 20 ms of a core each: who comes later would wait for some seconds."""
-
-NICENESS = 10
-"""Of the hashing threads: where cores are short, messages go first. Hashing then still gets a tenth of a core."""
 
 
 class Passwords:
@@ -29,6 +27,8 @@ class Passwords:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._executor = ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) - 1), "passwords", _step_back)
         self._pending = 0
+        self.when_full: Callable[[bool], None] = lambda _: None
+        """Told when there is no room, and when there is again."""
         self._nobodys_hash = self._hasher.hash(secrets.token_hex())
 
     def require_room(self) -> None:
@@ -37,7 +37,7 @@ class Passwords:
         Raises:
             Refused: 503, too many are waiting.
         """
-        if self._pending >= MAX_PENDING:
+        if self._is_full:
             raise Refused(503, "Too many sign-ins at once")
 
     async def hash(self, password: str) -> str:
@@ -68,13 +68,24 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         self.require_room()
-        self._pending += 1
+        self._count(1)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
-            self._pending -= 1
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        was_full = self._is_full
+        self._pending += change
+        if self._is_full != was_full:
+            self.when_full(self._is_full)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._pending >= MAX_PENDING
 
 
 def _step_back() -> None:
-    """Lowers the priority of the thread that runs this; Linux has one for each."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    """Has messages go before the hashes of this thread, where the system lets it."""
+    with suppress(OSError):
+        give_way()

@@ -26,6 +26,11 @@ impl Reply {
         Self { polled: Some(polled), ..Self::json(200, body, retry_after) }
     }
 
+    /// `GET /service/live`, word for word as the application has it.
+    pub fn live() -> Self {
+        Self::json(200, br#"{"status":"live"}"#.to_vec(), None)
+    }
+
     /// What to commit when the first bytes were taken for the client; `None` where the reply carries no messages' worth.
     pub fn take_polled(&mut self) -> Option<Polled> {
         self.polled.take()

@@ -139,6 +139,8 @@ impl Body for AnswerBody {
 pub struct ForwardedBody {
     /// What has come of it already.
     first: Bytes,
+    /// That is all.
+    pub is_whole: bool,
     body: Incoming,
     left: usize,
     progress: Arc<Progress>,
@@ -184,8 +186,9 @@ impl ForwardedBody {
             let Ok(part) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
             kept.add(&part)?;
         }
+        let is_whole = kept.data.len() <= enough;
         let left = limit.checked_sub(kept.data.len()).ok_or(BodyError::TooLarge)?;
-        Ok(Self { first: kept.data.freeze(), body, left, progress, _room: kept.room })
+        Ok(Self { is_whole, first: kept.data.freeze(), body, left, progress, _room: kept.room })
     }
 }
 

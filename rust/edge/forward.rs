@@ -25,7 +25,7 @@ use super::address::FORWARDED_FOR;
 use super::body::{self, AnswerBody, BodyError, ForwardedBody};
 use super::listener::Door;
 use super::progress::Phase;
-use super::router::{Answer, Context, malformed, overloaded, reply, unread};
+use super::router::{Answer, Context, malformed, overloaded, reply, sign_in, unread};
 use crate::api::{Contract, Refusal};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -74,6 +74,7 @@ impl Forwarder {
         let (context, places) = (&context, &context.shared.places);
         let (mut head, body) = request.into_parts();
         let contract = Contract::of(head.uri.path());
+        let is_sign_in = sign_in(&head.method, head.uri.path()).is_some();
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > MAX_BODY) {
             // Who asked before sending it need not send it.
@@ -114,10 +115,15 @@ impl Forwarder {
             let answer = overloaded(context, contract, id);
             return if body.is_end_stream() { answer } else { unread(answer) };
         };
+        if body.is_whole {
+            // It is not the client any more who is slow.
+            context.progress.enter(Phase::Working);
+        }
+        let turn = places.turn(context.door, is_sign_in).await;
         // A task of its own, that goes on when the client leaves, as the application does: until that has answered, the
         // place is taken.
         let asked = tokio::spawn(async move {
-            let _places = (place, of_client);
+            let _places = (place, of_client, turn);
             self.client.request(Request::from_parts(head, body)).await
         });
         match asked.await.expect("a request neither panics nor is cancelled") {

@@ -19,6 +19,7 @@ mod stream;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -59,8 +60,20 @@ pub struct Config {
     pub watchdog: Duration,
 }
 
+/// A thread's own hold on what all share, which its connections and requests have references to: if they all counted the
+/// references to one and the same thing, its cache line would move from core to core with each request.
+struct Shared(Arc<Common>);
+
+impl Deref for Shared {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.0
+    }
+}
+
 /// What the threads share.
-struct Shared {
+struct Common {
     api: Arc<Api>,
     config: Config,
     /// Connections, by door.
@@ -72,6 +85,8 @@ struct Shared {
     pulse: Pulse,
     requests: Arc<Requests>,
     places: Places,
+    /// The application has as many sign-ins under way as it may.
+    refusing_sign_ins: AtomicBool,
     /// Public connections end when they are idle, and no new ones are taken.
     draining: AtomicBool,
     drain: Notify,
@@ -85,7 +100,7 @@ struct Shared {
 
 /// The running edge. Dropped without `close`, its threads go on.
 pub struct Edge {
-    shared: Arc<Shared>,
+    shared: Arc<Common>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -99,12 +114,13 @@ impl Edge {
         let threads = if config.threads == 0 { cores() } else { config.threads };
         let public = listener::bind(config.listen, threads)?;
         let operators = listener::bind(config.monitor, 1)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Common {
             api,
             proxies: Proxies::new(&config.trusted_proxies),
             addresses: Arc::new(Addresses::new(config.max_connections_per_address)),
             pulse: Pulse::new(config.watchdog),
             places: Places::new(),
+            refusing_sign_ins: AtomicBool::new(false),
             config,
             open: [const { AtomicUsize::new(0) }; 2],
             refusals: Refusals::default(),
@@ -119,7 +135,7 @@ impl Edge {
         let mut operators = operators.into_iter();
         let threads = public.into_iter().enumerate().map(|(thread, socket)| {
             let doors = [Some((socket, Door::Public)), operators.next().map(|socket| (socket, Door::Monitor))];
-            let shared = Arc::clone(&shared);
+            let shared = Arc::new(Shared(Arc::clone(&shared)));
             std::thread::Builder::new()
                 .name(format!("edge-{thread}"))
                 .spawn(move || listener::run(&shared, thread, doors.into_iter().flatten().collect()))
@@ -140,6 +156,11 @@ impl Edge {
     /// The application's event loop turns: to be called about once a second.
     pub fn beat(&self) {
         self.shared.pulse.beat();
+    }
+
+    /// Whether sign-ins are refused here: for the application to refuse one costs it ten times as much.
+    pub fn refuse_sign_ins(&self, refused: bool) {
+        self.shared.refusing_sign_ins.store(refused, Ordering::Relaxed);
     }
 
     /// Takes no new public connections and lets those that are open end with the request they are in. The monitor
@@ -168,7 +189,7 @@ impl Edge {
     }
 }
 
-impl Shared {
+impl Common {
     /// What one thread does now and then.
     fn look(&self, thread: usize) {
         self.connections[thread].look();

@@ -8,9 +8,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::address::{Addresses, Place};
 use super::listener::Door;
 
-/// Requests the application may have under way. It answers some 2,000 a second, so that the last of them waits for a
-/// quarter of a second; each takes some 30 KB meanwhile. More are refused at once.
+/// Requests that may be under way. The application answers some 2,000 a second, so that the last of them waits for a
+/// quarter of a second. More are refused at once.
 const UNDER_WAY: usize = 500;
+/// And how many of them the application has at a time; the others wait for their turn here, where it costs little. Far
+/// more than it can do at once, and with hundreds each takes it half as long again.
+const AT_A_TIME: usize = 64;
 /// And how many of one client's, so that none alone can shut all others out: places are kept until the application has
 /// answered, also for who has left.
 const OF_ADDRESS: usize = UNDER_WAY / 2;
@@ -23,6 +26,7 @@ pub const SMALL_BODY: usize = 8 * 1024;
 
 pub struct Places {
     under_way: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     operators: Arc<Semaphore>,
     of_address: Arc<Addresses>,
     long_bodies: Arc<Semaphore>,
@@ -34,6 +38,9 @@ pub struct UnderWay {
     _of_address: Option<Place>,
 }
 
+/// One of those that the application has at a time; given back when dropped.
+pub type Turn = OwnedSemaphorePermit;
+
 /// Room for a long body; given back when dropped.
 pub type Room = OwnedSemaphorePermit;
 
@@ -42,6 +49,7 @@ impl Places {
         let semaphore = |places| Arc::new(Semaphore::new(places));
         Self {
             under_way: semaphore(UNDER_WAY),
+            turns: semaphore(AT_A_TIME),
             operators: semaphore(OPERATORS),
             of_address: Arc::new(Addresses::new(OF_ADDRESS)),
             long_bodies: semaphore(LONG_BODIES),
@@ -56,6 +64,15 @@ impl Places {
         };
         let place = Arc::clone(places).try_acquire_owned().ok()?;
         Some(UnderWay { _place: place, _of_address: of_address })
+    }
+
+    /// Waits for a turn of a request that has its place, in the order of arrival. Operators do not wait. Nor do sign-ins,
+    /// of which the application has so many at most: while they wait for their hashes nobody else would get a turn.
+    pub async fn turn(&self, door: Door, is_sign_in: bool) -> Option<Turn> {
+        match door {
+            Door::Public if !is_sign_in => Arc::clone(&self.turns).acquire_owned().await.ok(),
+            Door::Public | Door::Monitor => None,
+        }
     }
 
     /// Room for one more long body, if there is some.

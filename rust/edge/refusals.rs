@@ -29,6 +29,6 @@ refusals! {
     malformed,
     /// The application could not be reached.
     upstream_unavailable,
-    /// The application has as much under way as it may, or as many long bodies are held.
+    /// The application has as much under way as it may, or as many sign-ins, or as many long bodies are held.
     overloaded,
 }

@@ -5,6 +5,7 @@ use std::future::{Future, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use hyper::body::{Body, Incoming};
@@ -82,6 +83,13 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
         return Box::pin(ready(unread(reply(&context, Refusal::TooManyConnections.reply(contract), id))));
     }
     let path = request.uri().path();
+    if context.door == Door::Public
+        && context.shared.refusing_sign_ins.load(Ordering::Relaxed)
+        && let Some(route) = sign_in(request.method(), path)
+    {
+        context.ask(route);
+        return after_body(request, Box::pin(async move { overloaded(&context, contract, id) }));
+    }
     match (context.door, request.method(), path, chat_id(path), session_id(path)) {
         (Door::Public, &Method::POST, "/v1/messages/send", ..) => {
             context.ask(Hot::Send);
@@ -104,12 +112,26 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
             // hyper parks the poll with a second buffer.
             after_body(request, Box::pin(poll(context, authorization, session_id, id)))
         }
+        // Of the process, whatever the application is at.
+        (Door::Monitor, &Method::GET, "/service/live", ..) => {
+            context.ask(Hot::Live);
+            after_body(request, Box::pin(ready(reply(&context, Reply::live(), id))))
+        }
         // The application would not answer.
         (Door::Monitor, &Method::GET, "/service/ready", ..) if context.shared.pulse.is_silent() => {
             context.ask(Hot::Ready);
             after_body(request, Box::pin(ready(reply(&context, Refusal::ApplicationSilent.into(), id))))
         }
         _ => Box::pin(forwarder.clone().forward(context, request, id)),
+    }
+}
+
+/// The route, if it is one that ends in the hashing of a password.
+pub fn sign_in(method: &Method, path: &str) -> Option<Hot> {
+    match (method, path) {
+        (&Method::POST, "/v1/users/login") => Some(Hot::Login),
+        (&Method::POST, "/v1/users/register") => Some(Hot::Register),
+        _ => None,
     }
 }
 
@@ -224,7 +246,9 @@ pub fn unread(mut answer: Answer) -> Answer {
 
 /// The token's header. Bytes that are no text are none of a token's, so it does not matter what becomes of them.
 fn authorization(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()))
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    // Nearly always text, and to see that is much faster than to replace what is none.
+    Some(str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed))
 }
 
 pub fn reply(context: &Context, mut reply: Reply, request_id: HeaderValue) -> Answer {

@@ -62,6 +62,10 @@ impl Edge {
         self.edge.beat();
     }
 
+    fn refuse_sign_ins(&self, refused: bool) {
+        self.edge.refuse_sign_ins(refused);
+    }
+
     fn drain(&self) {
         self.edge.drain();
     }

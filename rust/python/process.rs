@@ -10,6 +10,11 @@ pub fn release_memory(py: Python<'_>) {
 }
 
 #[pyfunction]
+pub fn give_way() -> PyResult<()> {
+    Ok(process::give_way()?)
+}
+
+#[pyfunction]
 pub fn open_files(py: Python<'_>) -> PyResult<usize> {
     Ok(py.detach(process::open_files)?)
 }

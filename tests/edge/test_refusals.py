@@ -66,10 +66,18 @@ def test_every_route_of_its_own(edge: EdgeAlone) -> None:
     assert not edge.application.received
     counts = counted(edge)
     assert {route: counts.pop(route) for route in asked} == {route: {401: 1} for route in asked}
-    # In its own place, once the loop, which does not turn here, has been silent for a while.
     with Wire(edge.monitor_url) as monitor:
+        assert monitor.ask("GET", "/service/live").status == 200
+        # In its own place, once the loop, which does not turn here, has been silent for a while.
         wait_until(lambda: monitor.ask("GET", "/service/ready").status == 503, "the loop is silent")
-    assert counts.keys() == {("GET", "/service/ready")}
+    # The others are answered only while the application has too many of them.
+    assert counts.keys() == {
+        ("GET", "/service/live"),
+        ("GET", "/service/ready"),
+        ("POST", "/v1/users/login"),
+        ("POST", "/v1/users/register"),
+    }
+    assert counted(edge)["GET", "/service/live"] == {200: 1}
     assert counted(edge)["GET", "/service/ready"] == {503: 1}
 
 

@@ -61,6 +61,8 @@ def test_a_loop_that_is_held_up_for_a_while(server: Server) -> None:
     assert int(answers[-1].headers["retry-after"]) >= 1
     # What needs no Python goes on.
     alice.says(chat_id, "text")
+    with Wire(server.monitor_url) as monitor:
+        assert monitor.ask("GET", "/service/live").json == {"status": "live"}
     wait_until(lambda: is_told(200), "the loop turns again")
     server.stop()
 

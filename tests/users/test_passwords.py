@@ -1,6 +1,8 @@
 """Hashing: what is kept, how long it takes, how much may wait."""
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -49,8 +51,20 @@ async def test_the_event_loop_goes_on(passwords: Passwords) -> None:
 
 async def test_more_than_may_wait_is_refused(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_PENDING", 3)
+    told: list[bool] = []
+    monkeypatch.setattr(passwords, "when_full", told.append)
     answers = await asyncio.gather(*(passwords.hash("Passw0rd!") for _ in range(5)), return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, Refused)]
     assert [answer.status for answer in refused] == [503, 503]
+    assert told == [True, False]
     # What was refused and what is done leave room.
     assert await passwords.hash("Passw0rd!")
+
+
+async def test_messages_go_before_hashes(passwords: Passwords) -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = niceness()
+    assert await passwords._run(niceness) >= before + 10
+    assert niceness() == before
