@@ -3,6 +3,7 @@ whatever the machine. The server has one core and the load the other, but where 
 """
 
 import asyncio
+import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -47,12 +48,17 @@ def measure() -> list[Figure]:
         figures += [forwarded(server), delivery(server)]
         bring_online(server.options.environment["PYCHAT_DATABASE__URL"], server.url, SIGNING_KEY, ONLINE)
         figures.append(Figure("CPU time of a send, 100,000 online", sends(server, pairs), "us", "with 64", alone))
-    by_threads = []
-    for threads in (2, 1):
-        with edge(both, threads) as server:
-            by_threads.append(1e6 / sends(server, [Pair.introduced(server) for _ in range(PAIRS)]))
-    figures.append(Figure("sends a CPU second on two threads", by_threads[0], PER_SECOND, "one thread", by_threads[1]))
+    two, one_thread = (statistics.median(sends_a_cpu_second(both, threads)) for threads in (2, 1))
+    figures.append(Figure("sends a CPU second on two threads", two, PER_SECOND, "one thread", one_thread))
     return figures
+
+
+def sends_a_cpu_second(cores: set[int], threads: int) -> list[float]:
+    """Rounds of them. wrk has as many threads as there are cores: where it cannot keep up with the server, that goes to
+    sleep between any two requests, and it is this that is measured."""
+    with edge(cores, threads) as server:
+        pairs = [Pair.introduced(server) for _ in range(PAIRS)]
+        return [1e6 / sends(server, pairs, wrk_threads=len(cores)) for _ in range(3)]
 
 
 @contextmanager
@@ -74,15 +80,15 @@ def edge(cores: set[int], threads: int) -> Iterator[Server]:
         yield server
 
 
-def sends(server: Server, pairs: list[Pair]) -> float:
+def sends(server: Server, pairs: list[Pair], *, wrk_threads: int = 1) -> float:
     """Microseconds of the server's CPU time for an accepted send."""
     senders = server.options.folder / "senders"
     senders.write_text("".join(f"{pair.sender.token} {pair.chat_id}\n" for pair in pairs))
-    load(server, senders, None, WARM_UP_SEC)
+    load(server, senders, None, WARM_UP_SEC, threads=wrk_threads)
     for pair in pairs:
         pair.drain()
     before = cpu_sec(server.pid)
-    counted = load(server, senders, None, ROUND_SEC)
+    counted = load(server, senders, None, ROUND_SEC, threads=wrk_threads)
     cpu = cpu_sec(server.pid) - before
     assert counted["refused"] == counted["lost"] == 0, f"not every send was accepted: {counted}"
     arrived = sum(pair.drain() for pair in pairs)

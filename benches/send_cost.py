@@ -105,15 +105,15 @@ def one_round(server: Server, pairs: list[Pair], senders: Path, core: int) -> di
     }
 
 
-def load(server: Server, senders: Path, core: int | None, duration_sec: int) -> dict[str, float]:
+def load(server: Server, senders: Path, core: int | None, duration_sec: int, *, threads: int = 1) -> dict[str, float]:
     """Lets wrk send for a while; returns what it counted."""
-    return wrk(server.url, SCRIPT, core, duration_sec, str(senders))
+    return wrk(server.url, SCRIPT, core, duration_sec, str(senders), threads=threads)
 
 
-def wrk(url: str, script: Path, core: int | None, duration_sec: int, *args: str) -> dict[str, float]:
-    """Runs wrk over one thread, on `core` or where this process may run; returns what it counted."""
+def wrk(url: str, script: Path, core: int | None, duration_sec: int, *args: str, threads: int = 1) -> dict[str, float]:
+    """Runs wrk, on `core` or where this process may run; returns what it counted."""
     pin = [] if core is None else ["taskset", "-c", str(core)]
-    command = [*pin, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration_sec}s", "-s", str(script)]
+    command = [*pin, "wrk", f"-t{threads}", f"-c{CONNECTIONS}", f"-d{duration_sec}s", "-s", str(script)]
     output = subprocess.run([*command, url, "--", *args], check=True, capture_output=True, text=True).stdout
     counted: dict[str, float] = json.loads(output.splitlines()[-1])
     return counted
