@@ -75,7 +75,7 @@ impl Hub {
     }
 
     /// Answers those whose client ids were used before: `first` finds for which message. Where it finds none, they are
-    /// to try again.
+    /// told that it is unknown what became of theirs.
     pub fn answer_repeats(&self, repeats: Repeats, first: impl Fn(&Claim) -> Option<MessageId>) {
         self.stats.journal_repeats_stored.add(repeats.len());
         self.journal.settle_repeats(repeats, first);

@@ -216,7 +216,7 @@ async def test_old_client_ids_that_cannot_be_looked_up_keep_no_stop_waiting(core
             posted = asyncio.create_task(post(fresh, "one", "a"))
             await asyncio.sleep(0)
             await journal.flush()
-            assert refusal(await posted) == "database_unavailable"
+            assert refusal(await posted) == "outcome_unknown"
             running.cancel()
             await asyncio.wait([running])
 

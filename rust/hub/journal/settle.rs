@@ -34,11 +34,12 @@ impl Journal {
         failed
     }
 
-    /// `first` finds the message that a client id was used for; where it finds none, it is not known.
+    /// `first` finds the message that a client id was used for. Where it finds none, the sender must not hear that the
+    /// message is not stored: the database has just said that it is.
     pub(in crate::hub) fn settle_repeats(&self, repeats: Repeats, first: impl Fn(&Claim) -> Option<MessageId>) {
         let entries = repeats.into_entries();
         let found = |entry: &Entry| entry.claim().and_then(|claim| first(&claim));
-        let outcomes = entries.iter().map(|entry| found(entry).map_or(Outcome::Failed, Outcome::Repeated)).collect();
+        let outcomes = entries.iter().map(|entry| found(entry).map_or(Outcome::Unknown, Outcome::Repeated)).collect();
         self.settle(entries, outcomes);
     }
 

@@ -138,6 +138,15 @@ async fn what_the_database_knew_already_leaves_the_batch() {
 }
 
 #[tokio::test]
+async fn a_repeat_whose_first_is_not_found_does_not_hear_that_it_is_not_stored() {
+    let hub = hub();
+    let again = waiting(&hub, "old", Some("a"));
+    let mut batch = taken(&hub);
+    hub.answer_repeats(batch.take_repeats(&[]), |_| None);
+    assert_eq!(again.await, Ok(Outcome::Unknown));
+}
+
+#[tokio::test]
 async fn an_unknown_outcome_is_told_to_senders_and_sessions_and_may_be_settled_later() {
     let hub = hub();
     let bob = hub.open(2, NOW).unwrap();
