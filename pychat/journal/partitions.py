@@ -26,18 +26,22 @@ DROP_TIMEOUT_SEC = 600.0
 """What detaches a partition waits for every transaction that may still read it: a backup, say, takes minutes."""
 
 _TO_BE_DROPPED = "pychat drops this table: its messages are older than they are kept"
-"""The comment of a partition on its way out. Tables without it, which an operator has detached, are his."""
+"""The comment of a partition on its way out. Tables without it, which an operator has detached or is detaching, are
+his."""
 
 _ATTACHED = """
     SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'messages'::regclass
 """
-# Those that are half detached first: Postgres detaches no other one before.
-_TOO_OLD = r"""
-    SELECT inhrelid::regclass::text AS name, inhdetachpending FROM (
+# The one that is half detached, if any, first: Postgres detaches no other one before.
+_PARTITIONS = r"""
+    SELECT inhrelid::regclass::text AS name, inhdetachpending AS is_half_detached,
+        coalesce(end_id <= $1, false) AS is_old,
+        obj_description(inhrelid, 'pg_class') IS NOT DISTINCT FROM $2 AS is_marked
+    FROM (
         SELECT *, substring(pg_get_expr(relpartbound, pg_class.oid) FROM 'TO \(''(\d+)''\)')::bigint AS end_id
         FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'messages'::regclass
     ) AS partition
-    WHERE inhdetachpending OR end_id <= $1 ORDER BY inhdetachpending DESC, end_id
+    ORDER BY inhdetachpending DESC, end_id
 """
 _DETACHED = """
     SELECT oid::regclass::text FROM pg_class
@@ -82,8 +86,19 @@ async def drop_partitions(database: Database, before_id: int) -> None:
         DatabaseUnavailable
     """
     async with _patient_session(database) as session:
-        for name, is_half_detached in await session.fetch(_TOO_OLD, before_id):
-            await session.execute(f"COMMENT ON TABLE {name} IS '{_TO_BE_DROPPED}'")
+        for name, is_half_detached, is_old, is_marked in await session.fetch(_PARTITIONS, before_id, _TO_BE_DROPPED):
+            if is_marked and not is_old:
+                # Messages are kept for longer by now.
+                await session.execute(f"COMMENT ON TABLE {name} IS NULL")
+            if is_half_detached and not (is_marked and is_old):
+                log.warning(
+                    "an operator has half detached a partition; no messages go until that is finalized", partition=name
+                )
+                break
+            if not is_old:
+                continue
+            if not is_half_detached:
+                await session.execute(f"COMMENT ON TABLE {name} IS '{_TO_BE_DROPPED}'")
             # Concurrently: neither readers nor the writer wait for it.
             how = "FINALIZE" if is_half_detached else "CONCURRENTLY"
             await session.execute(f"ALTER TABLE messages DETACH PARTITION {name} {how}")

@@ -1,6 +1,6 @@
 """What keeps the tables of the messages in shape, now and then."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from pychat.database.pool import Database
 from pychat.dynconf.schemas import History
@@ -22,12 +22,19 @@ async def keep_history_in_shape(database: Database, config: Callable[[], History
         DatabaseUnavailable
     """
     now = now_id()
-    try:
-        await make_partitions(database, now, now + WEEKS_AHEAD * WEEK)
-    finally:
-        # Each whatever becomes of the others; the dropping, which may have to wait for long, last.
+    steps: list[Callable[[], Awaitable[object]]] = [
+        lambda: make_partitions(database, now, now + WEEKS_AHEAD * WEEK),
+        lambda: forget_claims(database, now - KEPT_DAYS * DAY),
+    ]
+    if days := config().retention_days:
+        # Last: it may have to wait for long.
+        steps.append(lambda: drop_partitions(database, now - days * DAY))
+    failures = []
+    for step in steps:
+        # Each whatever becomes of the others; but a stop ends them all.
         try:
-            await forget_claims(database, now - KEPT_DAYS * DAY)
-        finally:
-            if days := config().retention_days:
-                await drop_partitions(database, now - days * DAY)
+            await step()
+        except Exception as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]

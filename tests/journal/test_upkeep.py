@@ -2,12 +2,14 @@
 
 import asyncio
 
+import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from pychat._core import Core
 from pychat.database.pool import Database, DatabaseUnavailable
 from pychat.dynconf.schemas import History
-from pychat.journal import partitions
+from pychat.journal import partitions, upkeep
 from pychat.journal.partitions import WEEK, WEEKS_AHEAD, make_partitions, now_id, partition_name
 from pychat.journal.upkeep import DAY, keep_history_in_shape
 from tests.support.journal import post, writing
@@ -75,6 +77,36 @@ async def test_a_table_that_an_operator_has_detached_is_his(database: Database) 
     assert await database.fetchval(f"SELECT count(*) FROM {kept}") == 1
 
 
+@pytest.mark.parametrize("weeks", [4, 1])
+async def test_a_table_that_an_operator_has_half_detached_is_his(database: Database, weeks: int) -> None:
+    await written(database, 5, weeks)
+    kept = partition_name((now_id() - weeks * WEEK) // WEEK)
+    operator = await database.connect_alone({"statement_timeout": "100ms"})
+    async with database.transaction() as reader:
+        assert await reader.fetchval("SELECT count(*) FROM messages") == 2
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await operator.execute(f"ALTER TABLE messages DETACH PARTITION {kept} CONCURRENTLY")
+    with capture_logs() as logs:
+        await keep_history_in_shape(database, two_weeks)
+    assert [entry["partition"] for entry in logs if entry["log_level"] == "warning"] == [kept]
+    await operator.execute(f"ALTER TABLE messages DETACH PARTITION {kept} FINALIZE")
+    operator.terminate()
+    await keep_history_in_shape(database, two_weeks)
+    assert await tables(database, 5, weeks) == [False, True]
+    assert await database.fetchval(f"SELECT count(*) FROM {kept}") == 1
+
+
+async def test_what_is_kept_for_longer_by_now_is_not_dropped_when_an_operator_detaches_it(database: Database) -> None:
+    await written(database, 4)
+    kept = partition_name((now_id() - 4 * WEEK) // WEEK)
+    # As after a run that could not detach it.
+    await database.execute(f"COMMENT ON TABLE {kept} IS '{partitions._TO_BE_DROPPED}'")
+    await keep_history_in_shape(database, lambda: History(retention_days=60))
+    await database.execute(f"ALTER TABLE messages DETACH PARTITION {kept}")
+    await keep_history_in_shape(database, two_weeks)
+    assert await tables(database, 4) == [True]
+
+
 async def test_a_long_transaction_only_delays_what_goes(
     core: Core, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,3 +154,40 @@ async def test_client_ids_are_kept_for_a_week(database: Database) -> None:
     await keep_history_in_shape(database, History)
     rows = await database.fetch("SELECT client_id FROM message_claims")
     assert [row["client_id"] for row in rows] == ["recent"]
+
+
+async def test_a_stop_ends_it_whatever_step_it_is_in(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, is_reached = [], asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        is_reached.set()
+        await asyncio.Event().wait()
+
+    async def fail(*_: object) -> None:
+        done.append("a later step")
+        raise DatabaseUnavailable("it would be raised in place of the cancellation")
+
+    monkeypatch.setattr(upkeep, "make_partitions", hang)
+    monkeypatch.setattr(upkeep, "forget_claims", fail)
+    monkeypatch.setattr(upkeep, "drop_partitions", fail)
+    keeping = asyncio.create_task(keep_history_in_shape(database, two_weeks))
+    await is_reached.wait()
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert done == []
+
+
+async def test_what_fails_keeps_no_other_step_from_being_done(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise DatabaseUnavailable("as it happens")
+
+    monkeypatch.setattr(upkeep, "make_partitions", fail)
+    await written(database, 4)
+    await database.execute("INSERT INTO message_claims VALUES (1, 'old', $1)", now_id() - 8 * DAY)
+    with pytest.raises(DatabaseUnavailable, match="as it happens"):
+        await keep_history_in_shape(database, two_weeks)
+    assert await tables(database, 4) == [False]
+    assert await database.fetchval("SELECT count(*) FROM message_claims") == 0
