@@ -16,6 +16,9 @@ WEEK = 7 * 86_400 * 1_000_000
 """Microseconds. Some hundred partitions after two years, which a query plans quickly; each holds what one vacuum and
 one index manage well."""
 
+LOCK_KEY = 0x7079_6368_6176
+"""Of who makes partitions; beside those of the migrations and of the writer."""
+
 WEEKS_AHEAD = 4
 """Nobody has to notice for weeks that none can be made."""
 
@@ -69,6 +72,10 @@ async def make_partitions(database: Database, first_id: int, last_id: int) -> in
             continue
         async with database.transaction() as connection:
             await connection.execute(_LOCK_TIMEOUT)
+            # The writer and the upkeep may miss it at the same time.
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
+            if name in {row["relname"] for row in await connection.fetch(_ATTACHED)}:
+                continue
             # Made and then attached: that takes no lock which readers and writers of the table would wait for.
             await connection.execute(f"CREATE TABLE {name} (LIKE messages)")
             await connection.execute(
