@@ -1,5 +1,7 @@
 """One batch into the tables, in one transaction."""
 
+from collections.abc import Callable
+
 import asyncpg
 
 from pychat._core import Batch, Repeats
@@ -28,15 +30,14 @@ class MaybeStored(Exception):
     """The answer to the commit was lost."""
 
 
-async def store(session: asyncpg.Connection, batch: Batch) -> Repeats | None:
-    """Commits the batch, but for the messages whose client ids were used before, which it returns. When it fails, the
-    session is as it was or closed, and what it has found of those is put off.
+async def store(session: asyncpg.Connection, batch: Batch, on_repeats: Callable[[Repeats], None]) -> None:
+    """Commits the batch, but for the messages whose client ids were used before: `on_repeats` has them as soon as they
+    are known, whatever becomes of the rest. When it fails, the session is as it was or closed.
 
     Raises:
         NotStored, MaybeStored
     """
     count, claims = batch.claims()
-    repeats = None
     is_committing = False
     try:
         if count:
@@ -44,20 +45,18 @@ async def store(session: asyncpg.Connection, batch: Batch) -> Repeats | None:
             tag = await session.execute(_CLAIM, *claims)
             if int(tag.rpartition(" ")[2]) < count:
                 claimed = await session.fetch(CLAIMED, batch.message_ids)
-                repeats = batch.take_repeats([row["message_id"] for row in claimed])
+                on_repeats(batch.take_repeats([row["message_id"] for row in claimed]))
         is_committing = not count
         await _copy(session, batch)
         if count:
             is_committing = True
             await session.execute("COMMIT")
-        return repeats
+        return
     except TROUBLE as failure:
         is_undone = _is_undone(failure)
         reason = one_line(failure)
     except BaseException:
         session.terminate()
-        if repeats is not None:
-            repeats.answer_with([])
         raise
     # Not in the handler: its traceback would keep alive all that is here.
     if not is_undone:
@@ -65,8 +64,6 @@ async def store(session: asyncpg.Connection, batch: Batch) -> Repeats | None:
         session.terminate()
     elif count:
         await _roll_back(session)
-    if repeats is not None:
-        repeats.answer_with([])
     raise MaybeStored(reason) if is_committing and not is_undone else NotStored(reason)
 
 

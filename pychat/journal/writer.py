@@ -11,7 +11,7 @@ import structlog
 from pychat._core import Batch, Core, Journal, Repeats
 from pychat.database.pool import Database, DatabaseUnavailable, one_line
 from pychat.journal.claims import answer_repeats
-from pychat.journal.partitions import WEEK, WEEKS_AHEAD, make_partitions, now_id
+from pychat.journal.partitions import WEEK, make_partitions, now_id
 from pychat.journal.session import open_session
 from pychat.journal.storing import TROUBLE, MaybeStored, NotStored, store
 
@@ -49,8 +49,10 @@ class JournalWriter:
         self._is_closing = False
         self._signal = asyncio.Event()
         self._partitioned_until = 0
+        self._last_id = 0
         # The one that is being written.
         self._batch: Batch | None = None
+        self._known_by = 0.0
         self._answering: set[asyncio.Task[None]] = set()
 
     @property
@@ -75,6 +77,7 @@ class JournalWriter:
         if not self.is_writing:
             await self.lock()
             await self._begin()
+            self._take_messages()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -84,6 +87,7 @@ class JournalWriter:
             while True:
                 if not self._has_session:
                     await self._reopen()
+                self._take_messages()
                 self._signal.clear()
                 taken = time.monotonic()
                 self._batch = batch = self._journal.take()
@@ -124,9 +128,18 @@ class JournalWriter:
 
     async def _see_through(self, batch: Batch) -> None:
         """Writes a batch, and has its senders told in time whatever happens."""
-        telling = asyncio.get_running_loop().call_later(KNOWN_WITHIN_SEC, self._doubt)
+        loop = asyncio.get_running_loop()
+        self._known_by = loop.time() + KNOWN_WITHIN_SEC
+        telling = loop.call_at(self._known_by, self._doubt)
         try:
-            await self._write(batch)
+            is_stored = await self._write(batch)
+            # What remains is ours to do, and is not in doubt.
+            telling.cancel()
+            self._batch = None
+            if is_stored:
+                await batch.publish()
+            else:
+                batch.give_up()
         except Exception as failure:
             # Whatever it is, the next batch may well be in order, by another session.
             log.error("writing messages failed", exc_info=failure)
@@ -135,31 +148,22 @@ class JournalWriter:
             telling.cancel()
             self._batch = None
             batch.abandon()
-        if self._has_session:
-            self._take_messages()
 
-    async def _write(self, batch: Batch) -> None:
+    async def _write(self, batch: Batch) -> bool:
+        """Whether the batch is committed."""
         assert self._session is not None
-        repeats = None
         try:
             if batch.last_id >= self._partitioned_until:
                 self._partitioned_until = await make_partitions(self._database, batch.message_ids[0], batch.last_id)
-            repeats = await store(self._session, batch)
-        except (NotStored, DatabaseUnavailable) as failure:
-            log.error("messages could not be stored", count=batch.size, reason=str(failure))
-            batch.give_up()
-            return
+            await store(self._session, batch, self._on_repeats)
+        except (NotStored, DatabaseUnavailable, asyncpg.PostgresError) as failure:
+            # The last is of a partition that cannot be made.
+            log.error("messages could not be stored", count=batch.size, reason=one_line(failure))
+            return False
         except MaybeStored as failure:
             log.error("messages may be stored or not", count=batch.size, reason=str(failure))
-            if not await self._is_stored(batch):
-                batch.give_up()
-                return
-        await batch.publish()
-        if repeats is not None:
-            # Beside the next batches: whoever repeats old client ids makes nobody else wait.
-            task = asyncio.create_task(self._answer(repeats))
-            self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+            return await self._is_stored(batch)
+        return True
 
     async def _is_stored(self, batch: Batch) -> bool:
         """Whether a batch was committed whose answer was lost. A new session has the lock only when the old one is gone
@@ -182,12 +186,21 @@ class JournalWriter:
             log.error("it is not known whether messages are stored; their senders get 503", count=self._batch.size)
             self._batch.doubt()
 
+    def _on_repeats(self, repeats: Repeats) -> None:
+        """Has them answered beside this batch and the next ones: whoever repeats old client ids makes nobody else wait,
+        and waits for nobody."""
+        task = asyncio.create_task(self._answer(repeats))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
     async def _answer(self, repeats: Repeats) -> None:
+        telling = asyncio.get_running_loop().call_at(self._known_by, repeats.answer_with, [])
         try:
             await answer_repeats(self._database, repeats)
         except DatabaseUnavailable:
             pass
         finally:
+            telling.cancel()
             # Who has no answer yet is to try again.
             repeats.answer_with([])
 
@@ -197,8 +210,9 @@ class JournalWriter:
             self._session.terminate()
 
     async def _reopen(self) -> None:
-        """Takes no messages until there is a session again."""
+        """Takes no messages, and waits until there is a session again."""
         self._refuse()
+        logged = ""
         while not self._has_session:
             try:
                 await self._lock(
@@ -206,7 +220,11 @@ class JournalWriter:
                     PATIENCE_SEC,
                 )
                 await self._begin()
-            except DatabaseUnavailable:
+            except DatabaseUnavailable as failure:
+                # Once, and not ten times a second.
+                if (reason := str(failure)) != logged:
+                    log.error("no messages are taken until the database can be written to", reason=reason)
+                    logged = reason
                 await asyncio.sleep(RETRY_SEC)
 
     async def _lock(self, on_wait: Callable[[], None], patience_sec: float = 0) -> None:
@@ -217,24 +235,25 @@ class JournalWriter:
         self._session.add_termination_listener(lambda _: self._signal.set())
 
     async def _begin(self) -> None:
+        """What a new session needs before messages are taken."""
         assert self._session is not None
         try:
             last_id = await self._session.fetchval(LAST_ID)
             # No id is below the partitions there are, though the clock be set back.
-            last_id = max(last_id, now_id() - 1)
-            self._partitioned_until = await make_partitions(self._database, last_id + 1, last_id + WEEKS_AHEAD * WEEK)
+            self._last_id = max(last_id, now_id() - 1)
+            # Those further ahead are the upkeep's; no session is to wait for them.
+            self._partitioned_until = await make_partitions(self._database, self._last_id + 1, self._last_id + WEEK)
         except TROUBLE as error:
             self._end_session()
             raise DatabaseUnavailable(one_line(error)) from error
         except BaseException:
             self._end_session()
             raise
-        self._take_messages(last_id)
 
-    def _take_messages(self, last_id: int = 0) -> None:
-        if not self._is_closing and not self._is_taking:
+    def _take_messages(self) -> None:
+        if self._has_session and not self._is_closing and not self._is_taking:
             self._is_taking = True
-            self._journal.open(last_id)
+            self._journal.open(self._last_id)
 
     def _refuse(self) -> None:
         """Takes no messages, and gives up those that are in no batch yet."""

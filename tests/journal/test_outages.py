@@ -221,6 +221,55 @@ async def test_old_client_ids_that_cannot_be_looked_up_keep_no_stop_waiting(core
             await asyncio.wait([running])
 
 
+async def test_old_client_ids_do_not_wait_for_what_is_written_with_them(core: Core, database: Database) -> None:
+    async with writing(core, database):
+        assert (await post(core, "one", "a")).status == 201
+    fresh = new_core()
+    async with writing(fresh, database), database.transaction() as blocking:
+        await blocking.execute("LOCK TABLE messages IN SHARE MODE")
+        assert (await post(fresh, "one", "a")).status == 200
+
+
+async def test_the_log_says_once_why_no_messages_are_taken(
+    core: Core, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def refuse(*_: object) -> int:
+        nonlocal tries
+        tries += 1
+        raise asyncpg.DuplicateTableError("it is there, and not attached")
+
+    with capture_logs() as logs:
+        async with writing(core, database):
+            monkeypatch.setattr(writer, "make_partitions", refuse)
+            await database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 "
+                "AND datname = current_database()",
+                "pychat journal",
+            )
+            while tries < 3:
+                await asyncio.sleep(0.01)
+    assert [entry["reason"] for entry in logs if "no messages are taken" in entry["event"]] == [
+        "it is there, and not attached"
+    ]
+
+
+async def test_a_partition_that_cannot_be_made_leaves_no_message_in_doubt(
+    core: Core, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> int:
+        raise asyncpg.DuplicateTableError("it is there, and not attached")
+
+    async with writing(core, database) as journal:
+        monkeypatch.setattr(journal, "_partitioned_until", 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "make_partitions", refuse)
+            assert refusal(await post(core, "one", "a")) == "database_unavailable"
+        assert journal.is_writing
+        assert (await post(core, "one", "a")).status == 201
+
+
 async def test_a_server_that_falls_silent_while_a_session_is_opened_is_given_up(
     database: Database, own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
