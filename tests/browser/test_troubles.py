@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from tests.conftest import Launch
 from tests.support.browser import Window
@@ -165,6 +165,54 @@ def test_an_ended_token_is_told_and_nothing_typed_is_lost(
         chatting.expect_sent("just too late")
     finally:
         server.set_clock(0)
+
+
+def test_signing_in_again_in_one_tab_is_enough(chatting: Window, server: Server, alice: Person) -> None:
+    other = chatting.another_tab()
+    other.visit()
+    other.open("Somebody")
+    expect(other.message("the first")).to_be_visible()
+    again = chatting.page.get_by_role("dialog", name="Still you?")
+    try:
+        server.set_clock(HOUR_SEC + 1)
+        chatting.write("from one tab")
+        again.get_by_label("Password").fill(alice.password)
+        again.get_by_role("button", name="Go on").click()
+        chatting.expect_sent("from one tab")
+        other.write("from the other")
+        other.expect_sent("from the other")
+        expect(other.page.get_by_role("dialog", name="Still you?")).to_be_hidden()
+    finally:
+        server.set_clock(0)
+
+
+@pytest.mark.parametrize("by", ["bob", "alice"])
+def test_what_comes_while_a_chat_loads_is_shown(ann: Window, alice: Person, bob: Person, by: str) -> None:
+    chat_id = alice.chat_with(bob)
+    bob.says(chat_id, "the first")
+    ann.sign_in(alice.username)
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    ann.page.route("**/messages?*", hold_the_first)
+    ann.open("Somebody")
+    while not held:
+        ann.page.wait_for_timeout(20)
+    if by == "bob":
+        bob.says(chat_id, "meanwhile")
+    else:
+        ann.write("meanwhile")
+    expect(ann.row("meanwhile")).to_be_visible()
+    if by == "alice":
+        expect(ann.message("meanwhile")).to_have_count(0)  # it is sent, and belongs to what is not loaded yet
+    held[0][0].fulfill(response=held[0][1])
+    # Sooner than the next poll ends.
+    expect(ann.texts).to_have_text(["the first", "meanwhile"], timeout=5_000)
 
 
 def test_a_deleted_account_is_told(chatting: Window, alice: Person) -> None:

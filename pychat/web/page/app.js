@@ -1,7 +1,7 @@
 /** The chat of one person: puts the parts together and lets them hear of each other. */
 
 import * as api from "./api.js";
-import { forgetAccount, keepAccount, onAccountChange, renameAccount } from "./account.js";
+import { forgetAccount, keepAccount, keptAccount, onAccountChange, renameAccount } from "./account.js";
 import { Chats } from "./chats.js";
 import { ask, isTouched, partsOf, say, showAvatar } from "./dom.js";
 import { History } from "./history.js";
@@ -59,7 +59,7 @@ export function startChat({ username, token }) {
   });
   onAccountChange((account) => {
     if (account?.username !== username) location.reload();
-    else if (signInAgain.isOpen) goOn(account.token);
+    else if (account.token !== token) resume(account.token);
   });
   onNewDay(() => {
     list.show(openId);
@@ -72,6 +72,9 @@ export function startChat({ username, token }) {
 
   function connect(newToken) {
     api.identify(newToken, (failure) => {
+      const kept = keptAccount();
+      // Another tab has a new one already.
+      if (kept?.username === username && kept.token !== newToken) return resume(kept.token);
       stream.stop();
       signInAgain.show(failure);
     });
@@ -195,8 +198,12 @@ export function startChat({ username, token }) {
   }
 
   function goOn(newToken) {
+    keepAccount(username, newToken);
+    resume(newToken);
+  }
+
+  function resume(newToken) {
     token = newToken;
-    keepAccount(username, token);
     signInAgain.close();
     stream.stop();
     stream = new Stream(username);

@@ -25,6 +25,8 @@ export class History extends EventTarget {
 
   #ids = new Set();
   #seen = "0";
+  /** Something came while the first page was on its way, and may not be on it. */
+  #isOvertaken = false;
   /** From where there is more before; null at the beginning of the chat. */
   #before = null;
 
@@ -40,12 +42,13 @@ export class History extends EventTarget {
   /** Loads the newest messages, `count` at least as far as one page goes; does nothing where some are loaded. */
   async load(count) {
     if (this.isLoaded) return this.catchUp();
+    this.#isOvertaken = false;
     const page = await api.messages(this.chatId, { limit: Math.min(Math.max(count, 50), LARGEST_PAGE) });
-    if (this.isLoaded) return undefined;
+    if (this.isLoaded) return this.catchUp();
     this.isLoaded = true;
     this.#before = page.next;
     this.#addNewer(page.items);
-    return undefined;
+    return this.#isOvertaken ? this.catchUp() : undefined;
   }
 
   /** Loads what was written before. */
@@ -64,6 +67,7 @@ export class History extends EventTarget {
   /** Fetches what was written since, as far as that is not too much at once. */
   catchUp = coalesced(async () => {
     if (this.isBehind) this.dispatchEvent(new Event("behind"));
+    if (!this.isLoaded) this.#isOvertaken = true;
     if (!this.isLoaded || this.isBehind) return;
     this.missedAfter = this.#seen;
     await this.#fetchNewer();
@@ -101,7 +105,8 @@ export class History extends EventTarget {
 
   /** Takes one's own message, which the server has just acknowledged; what lies before it may not be here yet. */
   acknowledge(message) {
-    if (this.isLoaded && !this.isBehind) this.#add([message]);
+    if (!this.isLoaded) this.#isOvertaken = true;
+    else if (!this.isBehind) this.#add([message]);
   }
 
   /** Lets go of all but the newest page, so that an hour of scrolling is not kept for ever. */

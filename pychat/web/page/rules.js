@@ -47,4 +47,4 @@ export function messageFault(text) {
   return "";
 }
 
-export const isBlank = (text) => trimmed(text) === "";
+export const isBlank = (text) => text.trim() === "";

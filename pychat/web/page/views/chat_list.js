@@ -16,9 +16,13 @@ export class ChatList {
   #openPerson;
   #rows = new Map();
   #openId = "";
+  /** The people that the server found last. */
   #people = [];
   #peopleFailure = "";
   #asking = new AbortController();
+  #isAsking = false;
+  /** Enter was pressed before the answer came. */
+  #isEntered = false;
   #timer = 0;
   #observer;
 
@@ -38,7 +42,8 @@ export class ChatList {
   }
 
   get #query() {
-    return this.#parts.query.value.trim().toLowerCase();
+    // Names are shown with an @, and so typed.
+    return this.#parts.query.value.trim().replace(/^@/, "").toLowerCase();
   }
 
   /** Brings the list up to date; `openId` is the chat that is being looked at. */
@@ -99,7 +104,9 @@ export class ChatList {
 
   #showPeople(query, shown) {
     const known = new Set(shown.map((chat) => chat.peer?.username));
-    const people = query ? this.#people.filter((person) => !known.has(person.username)) : [];
+    // Until the answer comes, those of the last one that this query may find too.
+    const isFound = (person) => !this.#isAsking || matches({ title: person.display_name, peer: person }, query);
+    const people = query ? this.#people.filter((person) => !known.has(person.username) && isFound(person)) : [];
     this.#parts["people-title"].hidden = this.#parts.people.hidden = people.length === 0;
     this.#parts.people.replaceChildren(...people.map((person) => this.#personRow(person)));
   }
@@ -124,7 +131,7 @@ export class ChatList {
     if (isFirst)
       note = `No chats yet.\nType the beginning of somebody’s name above to find them, or tell them yours: @${this.#me}`;
     else if (query && this.#peopleFailure) note = this.#peopleFailure;
-    else if (isFruitless && !this.#asking.isBusy) note = `Nobody’s name begins with “${this.#parts.query.value.trim()}”.`;
+    else if (isFruitless && !this.#isAsking) note = `Nobody’s name begins with “${this.#parts.query.value.trim()}”.`;
     this.#parts.note.classList.toggle("first", isFirst);
     if (this.#parts.note.textContent !== note) this.#parts.note.textContent = note;
   }
@@ -134,8 +141,9 @@ export class ChatList {
     this.#asking.abort();
     this.#asking = new AbortController();
     this.#peopleFailure = "";
-    if (this.#query) {
-      this.#asking.isBusy = true;
+    this.#isEntered = false;
+    this.#isAsking = this.#query !== "";
+    if (this.#isAsking) {
       this.#timer = setTimeout(() => this.#ask(this.#asking), TYPING_PAUSE_MS);
     } else {
       this.#people = [];
@@ -149,10 +157,18 @@ export class ChatList {
     } catch (failure) {
       if (asking.signal.aborted) return;
       if (!(failure instanceof api.Failure)) throw failure;
+      this.#people = [];
       this.#peopleFailure = explain(failure);
     }
-    asking.isBusy = false;
+    this.#isAsking = false;
     this.show(this.#openId);
+    if (this.#isEntered) this.#enter();
+  }
+
+  /** Opens the first: a chat at once, a person once it is known who is the first. */
+  #enter() {
+    this.#isEntered = this.#isAsking && this.#parts.chats.hidden;
+    if (!this.#isEntered) this.#links()[0]?.click();
   }
 
   #clear() {
@@ -172,7 +188,7 @@ export class ChatList {
       event.preventDefault();
       this.#links()[0]?.focus();
     } else if (event.key === "Enter") {
-      this.#links()[0]?.click();
+      this.#enter();
     }
   }
 
