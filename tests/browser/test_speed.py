@@ -28,6 +28,8 @@ FIRST_MESSAGE_WITHIN_SEC = 1.0
 TAKES = 5
 
 # A resource depends at most on those that had come when it was asked for. Slowed down, so that the order is clear.
+# This is how deep the dependencies go, and not how long the list takes: a browser has six connections to a host that
+# speaks HTTP/1.1, and sends the files of one depth in several rounds. That time is printed.
 LATENCY_MS = 300
 ROUND_TRIPS = """() => {
   const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
@@ -36,7 +38,7 @@ ROUND_TRIPS = """() => {
   const depthOf = (entry) => 1 + Math.max(0, ...earlier(entry).map(depthOf));
   const page = all.filter((entry) => entry.name === location.href || entry.name.includes("/page/"));
   const bytes = page.reduce((sum, entry) => sum + entry.transferSize, 0);
-  return { depth: depthOf(until), bytes, files: page.length };
+  return { depth: depthOf(until), tookMs: until.responseEnd, bytes, files: page.length };
 }"""
 
 # Goes to the end again and again until all rows are there.
@@ -52,6 +54,7 @@ LOAD_ALL = """([selector, end, rows, count]) => new Promise((resolve) => {
 # Scrolls like somebody in a hurry: 6,000 pixels, or eight screens, a second.
 SCROLL = """([selector, step]) => new Promise((resolve) => {
   const element = document.querySelector(selector);
+  const begin = element.scrollTop;
   const times = [];
   requestAnimationFrame(function frame(now) {
     times.push(now);
@@ -62,6 +65,7 @@ SCROLL = """([selector, step]) => new Promise((resolve) => {
       frames: (1000 * spans.length) / (times.at(-1) - times[0]),
       slow: spans[Math.floor(spans.length * 0.95)],
       slowest: spans.at(-1),
+      moved: (element.scrollTop - begin) / step / times.length,
     });
   });
 })"""
@@ -131,7 +135,9 @@ def test_the_page_is_small_and_soon_there(busy: Window, browsing: Browsing) -> N
     page.reload()
     expect(busy.row("the last of many")).to_be_visible()
     cost = page.evaluate(ROUND_TRIPS)
-    print(f"the page: {cost['bytes']:,} bytes in {cost['files']} files, {cost['depth']} round trips to the chats")
+    rounds = cost["tookMs"] / LATENCY_MS
+    print(f"the page: {cost['bytes']:,} bytes in {cost['files']} files, the chats {cost['depth']} round trips deep")
+    print(f"with {LATENCY_MS} ms a round trip they came after {rounds:.1f} times that, over six connections")
     assert cost["depth"] <= MAX_ROUND_TRIPS
     assert cost["bytes"] <= MAX_BYTES
 
@@ -143,7 +149,7 @@ def test_the_first_message_is_soon_there(busy: Window) -> None:
     for _ in range(TAKES):
         begun = time.monotonic()
         busy.page.reload(wait_until="commit")
-        busy.page.get_by_text("the last of many").last.wait_for()
+        busy.message("the last of many").wait_for()
         took.append(time.monotonic() - begun)
     print(f"the first message after {min(took):.2f} s, at worst {max(took):.2f} s")
     assert min(took) < FIRST_MESSAGE_WITHIN_SEC
@@ -151,14 +157,14 @@ def test_the_first_message_is_soon_there(busy: Window) -> None:
 
 def test_hundreds_of_chats_scroll_smoothly(busy: Window) -> None:
     busy.page.evaluate(LOAD_ALL, [".lists", 1e9, ".rows > li", CHATS])
-    assert scroll_both_ways(busy.page, ".lists", "chats") >= FRAMES_A_SECOND
+    assert scroll_both_ways(busy.page, ".lists", "chats", -100) >= FRAMES_A_SECOND
 
 
 def test_thousands_of_messages_scroll_smoothly(busy: Window) -> None:
     busy.open("Somebody")
     busy.page.evaluate(LOAD_ALL, [".history", -1e9, ".message", MESSAGES + 1])
     expect(busy.page.locator("[data-part=history-note]")).to_have_text("This is the beginning.")
-    assert scroll_both_ways(busy.page, ".history", "messages") >= FRAMES_A_SECOND
+    assert scroll_both_ways(busy.page, ".history", "messages", 100) >= FRAMES_A_SECOND
 
 
 # Where that message is which was the first in sight. After three frames all that is in sight is laid out.
@@ -192,15 +198,16 @@ def test_what_is_loaded_above_moves_nothing(busy: Window) -> None:
     page.unroute_all()
 
 
-def scroll_both_ways(page: Page, selector: str, what: str) -> float:
-    """The frames a second, of the best take."""
+def scroll_both_ways(page: Page, selector: str, what: str, first_step: int) -> float:
+    """The frames a second, of the best take. The first goes away from that end of the list which it is at."""
     takes: list[dict[str, Any]] = []
     for number in range(TAKES):
-        takes.append(page.evaluate(SCROLL, [selector, 100 if number % 2 else -100]))
+        takes.append(page.evaluate(SCROLL, [selector, -first_step if number % 2 else first_step]))
         if takes[-1]["frames"] >= FRAMES_A_SECOND and number > 0:
             break
     for take in takes:
         print(
             f"{what}: {take['frames']:.1f} frames/s, 19 of 20 in {take['slow']:.0f} ms, all in {take['slowest']:.0f} ms"
         )
+        assert take["moved"] > 0.9, f"it scrolled {take['moved']:.0%} of the way only"
     return max(float(take["frames"]) for take in takes)
