@@ -55,7 +55,8 @@ async def send_message(request: AnyRequest) -> ASGIApp:
 )
 async def post_message(request: AnyRequest) -> ASGIApp:
     """Posts a message into a chat; answers when it is stored. With a `client_id` it may be repeated for 7 days: 200
-    then has the first answer, and nobody gets it twice."""
+    then has the first answer, and nobody gets it twice. A refusal speaks of its own request only: once an outcome was
+    unknown, repeat the message with the same `client_id` until it is answered."""
     body = await read_body(request.receive, MAX_V2_BODY_BYTES)
     core = services_of(request.scope).core
     chat_id = request.scope["path_params"]["chat_id"]
