@@ -14,7 +14,7 @@ from tests.support.server import SIGNING_KEY
 from tests.support.tokens import signed
 
 TOKEN = "Bearer " + signed(
-    {"iss": "realtime-chat", "id": 1, "jti": "x", "iat": int(time.time()), "exp": int(time.time()) + 600, "gen": 0}
+    {"iss": "realtime-chat", "id": 1, "jti": "x", "iat": int(time.time()), "exp": int(time.time()) + 86_400, "gen": 0}
 )
 
 

@@ -42,8 +42,12 @@ class Postgres:
         self._run(self._server.stop())
 
     def kill(self) -> None:
-        """Ends the server as a crash does (SIGKILL); it is started again by itself."""
-        self._postmaster().kill()
+        """Ends the server and all its sessions, as a crash of the host does (SIGKILL); it is started again by itself."""
+        postmaster = self._postmaster()
+        postmaster.suspend()  # first, so that it has no more children
+        for process in (*postmaster.children(), postmaster):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
