@@ -42,7 +42,7 @@ class Postgres:
         self._run(self._server.stop())
 
     def kill(self) -> None:
-        """Ends the server and all its sessions, as a crash of the host does (SIGKILL); it is started again by itself."""
+        """Ends the server and its sessions, as a crash of the host does (SIGKILL); it is started again by itself."""
         postmaster = self._postmaster()
         postmaster.suspend()  # first, so that it has no more children
         for process in (*postmaster.children(), postmaster):
