@@ -71,7 +71,7 @@ export class Conversation {
     const signal = (this.#watching = new AbortController()).signal;
     history.addEventListener("older", ({ detail }) => this.#list.addOlder(detail, history.hasOlder), { signal });
     history.addEventListener("newer", ({ detail }) => this.#onNewer(detail), { signal });
-    history.addEventListener("behind", () => this.#list.isAtEnd && !this.#isGoingOn && this.#toNewest(), { signal });
+    history.addEventListener("behind", () => requestAnimationFrame(() => signal.aborted || this.#onBehind()), { signal });
     history.addEventListener("leapt", () => this.#showAnew(), { signal });
     this.#list.reset({ peerName: chat.title, readUpTo: chat.unread_count > 0 ? (chat.read_up_to ?? "0") : null });
     // What is loaded is shown at once, unless there is more, which is shown together with the line before what is new.
@@ -173,6 +173,11 @@ export class Conversation {
     } finally {
       this.#isGoingOn = false;
     }
+  }
+
+  /** A frame after it fell behind: who has just scrolled to the end reads on from there, and is heard of before. */
+  #onBehind() {
+    if (this.#list.isAtEnd && !this.#isGoingOn) this.#toNewest();
   }
 
   #toNewest() {
