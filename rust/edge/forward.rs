@@ -119,7 +119,16 @@ impl Forwarder {
             // It is not the client any more who is slow.
             context.progress.enter(Phase::Working);
         }
-        let turn = places.turn(context.door, is_sign_in).await;
+        // Operators do not wait. Nor do sign-ins, of which the application has so many at most: while they wait for their
+        // hashes nobody else would get a turn. Nor would anybody while bodies are slow to come.
+        let turn = if matches!(context.door, Door::Public) && !is_sign_in && body.is_whole {
+            match places.turn().await {
+                Some(turn) => Some(turn),
+                None => return overloaded(context, contract, id),
+            }
+        } else {
+            None
+        };
         // A task of its own, that goes on when the client leaves, as the application does: until that has answered, the
         // place is taken.
         let asked = tokio::spawn(async move {

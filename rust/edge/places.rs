@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::address::{Addresses, Place};
 use super::listener::Door;
@@ -14,6 +16,9 @@ const UNDER_WAY: usize = 500;
 /// And how many of them the application has at a time; the others wait for their turn here, where it costs little. Far
 /// more than it can do at once, and with hundreds each takes it half as long again.
 const AT_A_TIME: usize = 64;
+/// As long as the database has for a query. Who waits for longer is refused: where all queries take that long, the last
+/// would wait for many times as long.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
 /// And how many of one client's, so that none alone can shut all others out: places are kept until the application has
 /// answered, also for who has left.
 const OF_ADDRESS: usize = UNDER_WAY / 2;
@@ -66,13 +71,10 @@ impl Places {
         Some(UnderWay { _place: place, _of_address: of_address })
     }
 
-    /// Waits for a turn of a request that has its place, in the order of arrival. Operators do not wait. Nor do sign-ins,
-    /// of which the application has so many at most: while they wait for their hashes nobody else would get a turn.
-    pub async fn turn(&self, door: Door, is_sign_in: bool) -> Option<Turn> {
-        match door {
-            Door::Public if !is_sign_in => Arc::clone(&self.turns).acquire_owned().await.ok(),
-            Door::Public | Door::Monitor => None,
-        }
+    /// Waits for the turn of a request that has its place, in the order of arrival; for `TURN_WITHIN` at most. Called for
+    /// those alone that the application can answer at once.
+    pub async fn turn(&self) -> Option<Turn> {
+        timeout(TURN_WITHIN, Arc::clone(&self.turns).acquire_owned()).await.ok()?.ok()
     }
 
     /// Room for one more long body, if there is some.

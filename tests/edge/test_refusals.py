@@ -166,7 +166,7 @@ def test_requests_under_way_are_bounded_by_address_and_in_total(
     expect_one_refused([third])
     with Wire(edge.monitor_url) as monitor:
         monitor.request("GET", "/operators")
-        wait_until(lambda: edge.application.received[-1].path == "/operators", "operators get in")
+        wait_until(lambda: "/operators" in edge.application.begun, "operators get in")
     # Who leaves while the application is at its request leaves no room.
     for wire in one:
         wire.close()
@@ -178,6 +178,32 @@ def test_requests_under_way_are_bounded_by_address_and_in_total(
     assert counted(edge)["GET", OTHER][503] == refused(edge)["overloaded"]
     edge.application.answering.set()
     wait_until(lambda: third.ask("GET", "/ping").status == 200, "there is room")
+
+
+def test_who_waits_for_a_turn_for_too_long_is_refused(edge: EdgeAlone, connect: Callable[[int], list[Wire]]) -> None:
+    edge.application.answering.clear()
+    wires = connect(BEGUN + 1)
+    for wire in wires:
+        wire.request("GET", "/ping")
+    late = first_answered(wires)
+    answer = late.answer()
+    assert (answer.status, int(answer.headers["retry-after"])) == (503, 1)
+    assert refused(edge) == {"overloaded": 1}
+    edge.application.answering.set()
+    assert [wire.answer().status for wire in wires if wire is not late] == [200] * BEGUN
+    assert late.ask("GET", "/ping").status == 200, "its connection is as good as before"
+
+
+def test_bodies_that_are_slow_to_come_take_no_turns(edge: EdgeAlone, connect: Callable[[int], list[Wire]]) -> None:
+    wires = connect(BEGUN + 10)
+    for wire in wires:
+        wire.request("POST", "/ping", ["Content-Length: 100000"], b"x" * 80_000)
+    wait_until(lambda: len(edge.application.begun) >= BEGUN, "the application has them")
+    (other,) = connect(1)
+    assert other.ask("GET", "/ping").status == 200
+    for wire in wires:
+        wire.send(b"x" * 20_000)
+        assert wire.answer().status == 200
 
 
 def test_long_bodies_are_bounded(edge: EdgeAlone, connect: Callable[[int], list[Wire]]) -> None:

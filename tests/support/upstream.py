@@ -36,6 +36,8 @@ class Application:
     """Answers every request with 200 and `headers`, once `answering` is set, or hangs up instead."""
 
     headers: Sequence[tuple[str, str]] = ()
+    # The paths of those of which there may be no more than the head.
+    begun: list[str] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
     answering: threading.Event = field(default_factory=threading.Event)
     hangs_up: bool = False
@@ -94,6 +96,7 @@ def _handler(application: Application) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
+            application.begun.append(self.path)
             framed = "content-length" in self.headers or "transfer-encoding" in self.headers
             body = read_body(self.rfile, self.headers) if framed else b""
             application.received.append(Received(self.command, self.path, self.headers.items(), body))
