@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.support.browser import Browsing, Window, chromium
+from tests.support.client import Person
 from tests.support.server import Server
 
 
@@ -32,3 +33,13 @@ def ann(browsing: Browsing) -> Window:
 @pytest.fixture
 def ben(browsing: Browsing) -> Window:
     return browsing.window()
+
+
+@pytest.fixture
+def chatting(ann: Window, alice: Person, bob: Person) -> Window:
+    """Alice's window, in her chat with Bob."""
+    bob.says(alice.chat_with(bob), "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    expect(ann.message("the first")).to_be_visible()
+    return ann

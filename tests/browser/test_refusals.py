@@ -37,16 +37,6 @@ def server(server_options: Callable[..., Options], database: Postgres) -> Iterat
         yield started
 
 
-@pytest.fixture
-def chatting(ann: Window, alice: Person, bob: Person) -> Window:
-    """Alice's window, in her chat with Bob."""
-    bob.says(alice.chat_with(bob), "the first")
-    ann.sign_in(alice.username)
-    ann.open("Somebody")
-    expect(ann.message("the first")).to_be_visible()
-    return ann
-
-
 @contextmanager
 def configured(server: Server, key: str, **fields: object) -> Iterator[None]:
     """A value of the dynamic config, in force for a `with` block."""

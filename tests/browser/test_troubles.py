@@ -25,16 +25,6 @@ def server(launch: Launch) -> Iterator[Server]:
         yield started
 
 
-@pytest.fixture
-def chatting(ann: Window, alice: Person, bob: Person) -> Window:
-    """Alice's window, in her chat with Bob."""
-    bob.says(alice.chat_with(bob), "the first")
-    ann.sign_in(alice.username)
-    ann.open("Somebody")
-    expect(ann.message("the first")).to_be_visible()
-    return ann
-
-
 def test_what_is_written_offline_goes_out_once(chatting: Window, alice: Person, bob: Person) -> None:
     context = chatting.page.context
     tabs = [chatting, chatting.another_tab()]
