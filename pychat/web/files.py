@@ -1,4 +1,4 @@
-"""The files of the page, as they are served: read, compressed and named once."""
+"""The files of the page, as they are served: read, joined, compressed and named once."""
 
 import gzip
 import hashlib
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pychat.web.joining import join_modules, join_sheets
+
 FOLDER = Path(__file__).parent / "page"
 
 MEDIA_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
+    ".map": "application/json",
     ".svg": "image/svg+xml",
 }
 
@@ -36,10 +39,10 @@ class PageFile:
 
 @dataclass(frozen=True)
 class Page:
-    """The page: `/` is `index`, and under `/page/<version>/` are the other files by their path.
+    """The page: `/` is `index`, and under `/page/<version>/` are the other files by their name.
 
-    The version stands for all of their content, so that a browser may keep them for good, and never mixes the modules
-    of two versions.
+    The version stands for all of their content, so that a browser may keep them for good, and never mixes those of two
+    versions.
     """
 
     version: str
@@ -48,12 +51,15 @@ class Page:
 
 
 def read_page(folder: Path = FOLDER) -> Page:
-    """Reads the page from its folder, where `index.html` names the others as `/page/<path>`."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in MEDIA_TYPES)
-    files = {
-        path.relative_to(folder).as_posix(): PageFile(MEDIA_TYPES[path.suffix], path.read_bytes()) for path in paths
+    """Reads the page from its folder, where `index.html` names the others as `/page/<name>`."""
+    script, source_map = join_modules(folder, "main.js", map_name="main.js.map")
+    texts = {
+        "main.css": join_sheets(folder, "main.css"),
+        "main.js": script,
+        "main.js.map": source_map,
+        "icon.svg": (folder / "icon.svg").read_text(),
     }
-    index = files.pop("index.html")
+    files = {name: PageFile(MEDIA_TYPES[Path(name).suffix], text.encode()) for name, text in texts.items()}
     version = hashlib.sha256("".join(file.digest for file in files.values()).encode()).hexdigest()[:16]
-    versioned = index.content.replace(b'"/page/', f'"/page/{version}/'.encode())
-    return Page(version, PageFile(index.media_type, versioned), files)
+    index = (folder / "index.html").read_text().replace('"/page/', f'"/page/{version}/')
+    return Page(version, PageFile(MEDIA_TYPES[".html"], index.encode()), files)

@@ -1,14 +1,13 @@
 """`/`: the chat in the browser."""
 
 import re
-from functools import cache
 
 from litestar import HttpMethod, Response, route
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from pychat.requests import AnyRequest
-from pychat.web.files import Page, PageFile, read_page
+from pychat.web.files import PageFile, read_page
 
 # The page loads nothing from elsewhere, nothing in it is inline, nobody frames it, and browsers that know trusted types
 # let no text become markup or script. So the token, which scripts can read, is read by the server's own alone.
@@ -27,24 +26,20 @@ ASK_EACH_TIME = "no-cache"
 WANTS_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 KEEP_FOR_GOOD = "public, max-age=31536000, immutable"
 
-
-@cache
-def page() -> Page:
-    """The page, read on first use."""
-    return read_page()
+PAGE = read_page()
 
 
 @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], sync_to_thread=False)
 def show_chat(request: AnyRequest) -> Response[bytes]:
     """The page itself, which names its other files."""
-    return _answer(request, page().index, ASK_EACH_TIME)
+    return _answer(request, PAGE.index, ASK_EACH_TIME)
 
 
 @route("/page/{version:str}/{name:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD], sync_to_thread=False)
 def show_file(request: AnyRequest, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """One of the page's files."""
-    file = page().files.get(name.removeprefix("/"))
-    if version != page().version or file is None:
+    file = PAGE.files.get(name.removeprefix("/"))
+    if version != PAGE.version or file is None:
         raise NotFoundException
     return _answer(request, file, KEEP_FOR_GOOD)
 

@@ -12,15 +12,15 @@ from tests.support.server import Server
 
 
 @pytest.fixture
-def main_module(anybody: Api) -> str:
-    """The path of the page's first module."""
+def main_script(anybody: Api) -> str:
+    """The path of the page's script."""
     found = re.search(r'src="(/page/\w+/main\.js)"', anybody.request("GET", "/").text)
     assert found
     return found[1]
 
 
-def test_the_page_may_run_and_load_what_is_ours_alone(anybody: Api, main_module: str) -> None:
-    for path in ("/", main_module):
+def test_the_page_may_run_and_load_what_is_ours_alone(anybody: Api, main_script: str) -> None:
+    for path in ("/", main_script):
         headers = anybody.request("GET", path).headers
         policy = headers["content-security-policy"].split("; ")
         assert policy[0] == "default-src 'self'"
@@ -31,9 +31,9 @@ def test_the_page_may_run_and_load_what_is_ours_alone(anybody: Api, main_module:
         assert headers["referrer-policy"] == "no-referrer"
 
 
-def test_the_page_is_asked_for_anew_and_its_files_are_kept(anybody: Api, main_module: str) -> None:
+def test_the_page_is_asked_for_anew_and_its_files_are_kept(anybody: Api, main_script: str) -> None:
     assert anybody.request("GET", "/").headers["cache-control"] == "no-cache"
-    assert "immutable" in anybody.request("GET", main_module).headers["cache-control"]
+    assert "immutable" in anybody.request("GET", main_script).headers["cache-control"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
@@ -49,11 +49,11 @@ def test_what_one_has_is_not_sent_again(anybody: Api, encoding: str) -> None:
     assert anybody.request("GET", "/", headers={**headers, "If-None-Match": '"other"'}).status_code == 200
 
 
-def test_files_are_compressed_for_those_who_can_read_it(server: Server, main_module: str) -> None:
-    plain_headers, plain = raw(server, main_module, "identity")
+def test_files_are_compressed_for_those_who_can_read_it(server: Server, main_script: str) -> None:
+    plain_headers, plain = raw(server, main_script, "identity")
     assert "content-encoding" not in plain_headers
-    assert "content-encoding" not in raw(server, main_module, "gzip; q=0, br")[0]
-    packed_headers, packed = raw(server, main_module, "br, gzip")
+    assert "content-encoding" not in raw(server, main_script, "gzip; q=0, br")[0]
+    packed_headers, packed = raw(server, main_script, "br, gzip")
     assert packed_headers["content-encoding"] == "gzip"
     assert packed_headers["etag"] != plain_headers["etag"]
     assert gzip.decompress(packed) == plain
@@ -68,17 +68,17 @@ def raw(server: Server, path: str, encoding: str) -> tuple[httpx.Headers, bytes]
         return answer.headers, b"".join(answer.iter_raw())
 
 
-def test_head_has_the_headers_alone(anybody: Api, main_module: str) -> None:
-    for path in ("/", main_module):
+def test_head_has_the_headers_alone(anybody: Api, main_script: str) -> None:
+    for path in ("/", main_script):
         answer = anybody.request("HEAD", path)
         assert answer.status_code == 200
         assert answer.content == b""
         assert answer.headers["etag"] == anybody.request("GET", path).headers["etag"]
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "../files.py", "..%2ffiles.py", "styles", "index.html"])
-def test_there_is_nothing_else(anybody: Api, main_module: str, name: str) -> None:
-    expect_error(anybody.request("GET", main_module.replace("main.js", name)), 404)
+@pytest.mark.parametrize("name", ["nothing.js", "../files.py", "..%2ffiles.py", "app.js", "styles", "index.html"])
+def test_there_is_nothing_else(anybody: Api, main_script: str, name: str) -> None:
+    expect_error(anybody.request("GET", main_script.replace("main.js", name)), 404)
 
 
 def test_another_version_is_not_there(anybody: Api) -> None:

@@ -27,18 +27,19 @@ FIRST_MESSAGE_WITHIN_SEC = 1.0
 # The machine may have other things to do; one of so many takes counts.
 TAKES = 5
 
-# A resource depends at most on those that had come when it was asked for. Slowed down, so that the order is clear.
-# This is how deep the dependencies go, and not how long the list takes: a browser has six connections to a host that
-# speaks HTTP/1.1, and sends the files of one depth in several rounds. That time is printed.
+# Put before each answer. Setting up a connection takes as little as it does on one machine: on a real line that is one
+# round trip more, and one or two more for TLS.
 LATENCY_MS = 300
-ROUND_TRIPS = """() => {
+NOTE_THE_CHATS = """new MutationObserver((_, observer) => {
+  if (!document.querySelector("[data-part=chats] .row")) return;
+  observer.disconnect();
+  window.chatsShownMs = performance.now();
+}).observe(document, { childList: true, subtree: true })"""
+COST = """() => {
   const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
-  const until = all.find((entry) => entry.name.includes("/v2/chats?"));
-  const earlier = (entry) => all.filter((other) => other.responseEnd <= entry.startTime);
-  const depthOf = (entry) => 1 + Math.max(0, ...earlier(entry).map(depthOf));
   const page = all.filter((entry) => entry.name === location.href || entry.name.includes("/page/"));
   const bytes = page.reduce((sum, entry) => sum + entry.transferSize, 0);
-  return { depth: depthOf(until), tookMs: until.responseEnd, bytes, files: page.length };
+  return { shownMs: window.chatsShownMs, bytes, files: page.length };
 }"""
 
 # Goes to the end again and again until all rows are there.
@@ -126,20 +127,25 @@ def busy(ann: Window, busy_person: Person) -> Window:
 
 
 def test_the_page_is_small_and_soon_there(busy: Window, browsing: Browsing) -> None:
-    page = busy.page
-    slowed = page.context.new_cdp_session(page)
-    slowed.send("Network.enable")
-    slowed.send("Network.setCacheDisabled", {"cacheDisabled": True})
-    slow = {"offline": False, "latency": LATENCY_MS, "downloadThroughput": -1, "uploadThroughput": -1}
-    slowed.send("Network.emulateNetworkConditions", slow)
-    page.reload()
-    expect(busy.row("the last of many")).to_be_visible()
-    cost = page.evaluate(ROUND_TRIPS)
-    rounds = cost["tookMs"] / LATENCY_MS
-    print(f"the page: {cost['bytes']:,} bytes in {cost['files']} files, the chats {cost['depth']} round trips deep")
-    print(f"with {LATENCY_MS} ms a round trip they came after {rounds:.1f} times that, over six connections")
-    assert cost["depth"] <= MAX_ROUND_TRIPS
-    assert cost["bytes"] <= MAX_BYTES
+    signed_in = busy.page.context.storage_state()
+    busy.page.close()
+    takes: list[dict[str, float]] = []
+    while len(takes) < TAKES and (not takes or takes[-1]["shownMs"] >= LATENCY_MS * (MAX_ROUND_TRIPS + 1)):
+        fresh = browsing.window(storage_state=signed_in)
+        fresh.page.add_init_script(NOTE_THE_CHATS)
+        slow = {"offline": False, "latency": LATENCY_MS, "downloadThroughput": -1, "uploadThroughput": -1}
+        fresh.page.context.new_cdp_session(fresh.page).send("Network.emulateNetworkConditions", slow)
+        fresh.visit()
+        expect(fresh.row("the last of many")).to_be_visible()
+        takes.append(fresh.page.evaluate(COST))
+        fresh.page.close()
+    best = min(takes, key=lambda take: take["shownMs"])
+    rounds = best["shownMs"] / LATENCY_MS
+    print(f"the page: {best['bytes']:,} bytes in {best['files']} files")
+    print(f"with {LATENCY_MS} ms a round trip the chats came after {best['shownMs']:.0f} ms, {rounds:.2f} of these")
+    assert best["bytes"] <= MAX_BYTES
+    # What is not waited for but computed takes part of a further one.
+    assert rounds < MAX_ROUND_TRIPS + 1
 
 
 def test_the_first_message_is_soon_there(busy: Window) -> None:

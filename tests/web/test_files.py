@@ -1,31 +1,24 @@
-"""The page's files, as they are on disk."""
+"""The page's files, as they are on disk and as they are served."""
 
+import json
 import re
 
 from pychat.web.files import FOLDER, read_page
 
-PRELOADED = re.compile(r'<link rel="modulepreload" href="/page/([^"]+)">')
-IMPORTED = re.compile(r'^(?:import|\} from|export .* from) ?.*"(\.[^"]+)";$', re.MULTILINE)
 
-
-def test_every_module_is_loaded_at_once() -> None:
-    index = (FOLDER / "index.html").read_text()
+def test_every_module_and_sheet_is_served() -> None:
+    files = read_page().files
+    sections = json.loads(files["main.js.map"].content)["sections"]
     modules = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.js")}
-    assert set(PRELOADED.findall(index)) == modules - {"main.js"}
-
-
-def test_every_import_names_a_module() -> None:
-    for module in FOLDER.rglob("*.js"):
-        for name in IMPORTED.findall(module.read_text()):
-            assert (module.parent / name).is_file(), f"{module}: {name}"
+    assert {name for section in sections for name in section["map"]["sources"]} == modules
+    for sheet in FOLDER.glob("styles/*.css"):
+        assert sheet.read_bytes() in files["main.css"].content
 
 
 def test_nothing_is_inline_and_nothing_from_elsewhere() -> None:
     index = (FOLDER / "index.html").read_text()
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", index)
-    assert set(re.findall(r'(?:src|href)="([^"#]*)', index)) - {""} == {
-        f"/page/{path.relative_to(FOLDER).as_posix()}" for path in FOLDER.rglob("*.*") if path.name != "index.html"
-    }
+    assert set(re.findall(r'(?:src|href)="([^"#]+)', index)) == {"/page/main.js", "/page/main.css", "/page/icon.svg"}
 
 
 def test_no_text_can_become_markup() -> None:
