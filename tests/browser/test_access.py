@@ -151,7 +151,7 @@ def test_nobody_is_shut_out_of_the_rest(looked_at: Window, alice: Person, bob: P
         page.get_by_text(more).click()
     expect_accessible(page)
     page.get_by_role("button", name="Sign out").click()
-    question = page.get_by_role("dialog", name="1 message is not sent yet and would be lost.")
+    question = page.get_by_role("dialog", name="Signing out loses 1 message not sent yet.")
     expect(question).to_be_visible()
     expect_accessible(page)
     question.get_by_role("button", name="Stay").click()

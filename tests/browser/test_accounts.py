@@ -135,3 +135,16 @@ def test_a_deleted_account_is_gone(ann: Window, alice: Person) -> None:
     ann.page.get_by_role("button", name="Delete for good").click()
     expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()
     assert alice.login(alice.username).status_code == 401
+
+
+def test_signing_out_asks_before_drafts_are_lost(ann: Window, alice: Person, bob: Person) -> None:
+    alice.chat_with(bob)
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    ann.composer.fill("half a thou")
+    ann.page.get_by_role("button", name="Your profile").click()
+    ann.page.get_by_role("button", name="Sign out").click()
+    question = ann.page.get_by_role("dialog", name="Signing out loses 1 draft.")
+    question.get_by_role("button", name="Stay").click()
+    ann.page.get_by_role("button", name="Close").click()
+    expect(ann.composer).to_have_value("half a thou")

@@ -82,3 +82,33 @@ def test_signing_out_in_one_tab_signs_out_in_all(ann: Window, alice: Person) -> 
     other.page.get_by_role("button", name="Sign out").click()
     for tab in (ann, other):
         expect(tab.page.get_by_role("form", name="Welcome back")).to_be_visible()
+
+
+def test_a_draft_is_one_in_all_tabs(ann: Window, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    other = ann.another_tab()
+    other.visit()
+    other.open("Somebody")
+    ann.composer.fill("half a thou")
+    expect(other.composer).to_have_value("half a thou")
+    ann.write("a whole thought")
+    ann.expect_sent("a whole thought")
+    expect(other.composer).to_have_value("")
+
+
+def test_what_differs_between_tabs_is_not_lost_by_sending_one(ann: Window, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    other = ann.another_tab()
+    # As when the browser let it sleep: it hears nothing of the other.
+    other.page.add_init_script("addEventListener('storage', (event) => event.stopImmediatePropagation())")
+    other.visit()
+    other.open("Somebody")
+    other.composer.fill("mine")
+    ann.write("yours")
+    ann.expect_sent("yours")
+    other.page.reload()
+    expect(other.composer).to_have_value("mine")

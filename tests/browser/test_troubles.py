@@ -205,6 +205,61 @@ def test_what_comes_while_a_chat_loads_is_shown(ann: Window, alice: Person, bob:
     expect(ann.texts).to_have_text(["the first", "meanwhile"], timeout=5_000)
 
 
+def test_the_question_for_the_password_stays(chatting: Window, server: Server) -> None:
+    again = chatting.page.get_by_role("dialog", name="Still you?")
+    try:
+        server.set_clock(HOUR_SEC + 1)
+        chatting.write("just too late")
+        expect(again).to_be_visible()
+        for _ in range(3):
+            chatting.page.keyboard.press("Escape")
+        expect(again.get_by_label("Password")).to_be_focused()
+        expect(again).to_be_visible()
+    finally:
+        server.set_clock(0)
+
+
+def test_what_waited_has_the_time_at_which_it_was_sent(chatting: Window) -> None:
+    page = chatting.page
+    page.route("**/v2/chats/*/messages", _unless_post)
+    chatting.write("patience")
+    time = chatting.message("patience").locator("time")
+    expect(time).to_be_visible()
+    page.evaluate(
+        """() => {
+            const key = Object.keys(localStorage).find((key) => key.includes("/outbox/"));
+            const entry = JSON.parse(localStorage.getItem(key));
+            localStorage.setItem(key, JSON.stringify({ ...entry, written_at: "2026-01-02T23:50:00.000Z" }));
+        }"""
+    )
+    page.reload()
+    expect(time).to_have_text("23:50")
+    page.unroute_all()
+    chatting.expect_sent("patience")
+    expect(time).not_to_have_attribute("datetime", "2026-01-02T23:50:00.000Z")
+    expect(time).not_to_have_text("23:50")
+
+
+def test_a_refusal_is_told_to_those_who_hear_the_page(chatting: Window) -> None:
+    body = json.dumps({"code": "validation_failed", "errors": {"text": ["The text is unseemly"]}})
+    chatting.page.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=400, body=body))
+    chatting.write("shout")
+    announced = chatting.page.locator("#announcements")
+    expect(announced).to_have_text("shout: Not sent. The text is unseemly.")
+
+
+def test_nothing_is_sent_but_what_one_means_to_send(chatting: Window) -> None:
+    # The space bar of a Japanese input method.
+    chatting.write("\u3000")
+    expect(chatting.page.get_by_role("button", name="Send")).to_be_disabled()
+    # Safari has ended the composition when it reports the key that ends it.
+    chatting.composer.fill("half a sentence")
+    for key in ("Enter", "Escape"):
+        chatting.composer.dispatch_event("keydown", {"key": key, "keyCode": 229, "bubbles": True})
+    expect(chatting.composer).to_have_value("half a sentence")
+    expect(chatting.texts).to_have_text(["the first"])
+
+
 def test_a_deleted_account_is_told(chatting: Window, alice: Person) -> None:
     assert alice.delete(alice.username).status_code == 200
     expect(chatting.page.get_by_role("dialog", name="Still you?")).to_contain_text("This account has been deleted.")

@@ -24,17 +24,15 @@ export function keepAccount(username, token) {
 /** Signs out in this browser, and removes all that it kept of this person. */
 export function forgetAccount(username) {
   localStorage.removeItem(KEY);
-  for (const key of Object.keys(localStorage)) {
-    if (key.startsWith(keyOf(username, ""))) localStorage.removeItem(key);
-  }
+  for (const key of keysOf(username, "")) localStorage.removeItem(key);
 }
 
 /** What is kept of this person, what is not sent yet included, goes on under the new name. */
 export function renameAccount(username, newUsername) {
   const { token } = keptAccount();
   const prefix = keyOf(username, "");
-  for (const key of Object.keys(localStorage)) {
-    if (key.startsWith(prefix)) localStorage.setItem(keyOf(newUsername, key.slice(prefix.length)), localStorage.getItem(key));
+  for (const key of keysOf(username, "")) {
+    localStorage.setItem(keyOf(newUsername, key.slice(prefix.length)), localStorage.getItem(key));
   }
   forgetAccount(username);
   keepAccount(newUsername, token);
@@ -45,6 +43,9 @@ export const lastUsername = () => localStorage.getItem(LAST_USERNAME) ?? "";
 
 /** The localStorage key under which `name` is kept for this person. */
 export const keyOf = (username, name) => `pychat.of.${username}/${name}`;
+
+/** All of these keys whose name begins with `beginning`. */
+export const keysOf = (username, beginning) => Object.keys(localStorage).filter((key) => key.startsWith(keyOf(username, beginning)));
 
 /** Calls back with `{username, token}` or null when another tab signs in or out. */
 export function onAccountChange(callback) {

@@ -1,7 +1,7 @@
 /** The chat of one person: puts the parts together and lets them hear of each other. */
 
 import * as api from "./api.js";
-import { forgetAccount, keepAccount, keptAccount, onAccountChange, renameAccount } from "./account.js";
+import { forgetAccount, keepAccount, keptAccount, keysOf, onAccountChange, renameAccount } from "./account.js";
 import { Chats } from "./chats.js";
 import { ask, isTouched, partsOf, say, showAvatar } from "./dom.js";
 import { History } from "./history.js";
@@ -242,8 +242,10 @@ export function startChat({ username, token }) {
 
   async function signOut() {
     const unsent = outbox.entries.length;
-    const question = `${count(unsent, "message is", "messages are")} not sent yet and would be lost.`;
-    if (unsent && !(await ask(question, "Sign out all the same"))) return;
+    const drafts = keysOf(username, "draft/").length;
+    const lost = [unsent && count(unsent, "message not sent yet", "messages not sent yet"), drafts && count(drafts, "draft", "drafts")];
+    const question = `Signing out loses ${lost.filter(Boolean).join(" and ")}.`;
+    if ((unsent || drafts) && !(await ask(question, "Sign out all the same"))) return;
     leave();
   }
 

@@ -16,6 +16,9 @@ export class Composer {
     this.#send = send;
     parts.text.addEventListener("input", () => this.#changed());
     parts.text.addEventListener("keydown", (event) => this.#onKey(event));
+    addEventListener("storage", (event) => this.#onOtherTab(event));
+    // What another tab has kept or sent since is not what is here.
+    addEventListener("pagehide", () => this.#keep());
     parts.composer.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -64,14 +67,32 @@ export class Composer {
     text.focus();
   }
 
+  /** Follows what another tab does to the draft, unless something else is written here. */
+  #onOtherTab({ key, oldValue, newValue }) {
+    const { text } = this.#parts;
+    if (!this.#chatId || key !== this.#draftKey || text.value !== (oldValue ?? "")) return;
+    text.value = newValue ?? "";
+    this.#show();
+  }
+
   #changed() {
-    const { text, fault, send } = this.#parts;
+    this.#keep();
+    this.#show();
+  }
+
+  #keep() {
+    const { text } = this.#parts;
+    if (!this.#chatId) return;
     try {
       if (text.value) localStorage.setItem(this.#draftKey, text.value);
       else localStorage.removeItem(this.#draftKey);
     } catch {
       // No room in the browser: the text is still in the field, and sending says so.
     }
+  }
+
+  #show() {
+    const { text, fault, send } = this.#parts;
     fault.textContent = messageFault(text.value);
     send.disabled = isBlank(text.value) || fault.textContent !== "";
     text.style.height = "auto";
@@ -80,7 +101,8 @@ export class Composer {
 
   #onKey(event) {
     // On a screen that one touches, Enter begins a line and the button sends.
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !isTouched()) {
+    if (isComposing(event)) return;
+    if (event.key === "Enter" && !event.shiftKey && !isTouched()) {
       event.preventDefault();
       this.#submit();
     } else if (event.key === "Escape") {
@@ -93,3 +115,6 @@ export class Composer {
     }
   }
 }
+
+/** Whether the key belongs to an input method, which it ends or goes through; Safari tells that by the number alone. */
+const isComposing = (event) => event.isComposing || event.keyCode === 229;

@@ -4,7 +4,7 @@
  * at either end moves what is being read.
  */
 
-import { copyOf, say } from "../dom.js";
+import { announce, copyOf, say } from "../dom.js";
 import { isLater } from "../ids.js";
 import { withLinks } from "../links.js";
 import { clock, dayName, full, isSameDay } from "../time.js";
@@ -139,6 +139,7 @@ export class MessageList {
     }
     const row = waiting ?? this.#rowOf(message);
     row.message = message;
+    this.#showTime(row); // it may have waited long
     row.element.classList.toggle("arriving", !waiting);
     this.#rows.set(message.id, row);
     this.#place(row);
@@ -206,14 +207,18 @@ export class MessageList {
     row.element.row = row;
     row.message = message;
     const isMine = message.sender === this.#me;
-    const time = new Date(message.sent_at);
     row.element.classList.toggle("mine", isMine);
     row.who.textContent = isMine ? "You: " : `${this.#peerName}: `;
     row.text.replaceChildren(withLinks(message.text));
-    row.time.textContent = clock(time);
-    row.time.dateTime = message.sent_at;
-    row.time.title = full(time);
+    this.#showTime(row);
     return row;
+  }
+
+  #showTime({ time, message }) {
+    const sentAt = new Date(message.sent_at);
+    time.textContent = clock(sentAt);
+    time.dateTime = message.sent_at;
+    time.title = full(sentAt);
   }
 
   #place(row) {
@@ -272,7 +277,9 @@ export class MessageList {
     row.state.setAttribute("aria-label", { waiting: "Waiting to be sent", failed: "Not sent", sent: "Sent" }[state] ?? "");
     row["state-icon"].setAttribute("href", `#icon-${state}`);
     row.trouble.hidden = !why;
-    row.why.textContent = why ? `${state === "failed" ? "Not sent. " : ""}${explain(why)}` : "";
+    const trouble = why ? `${state === "failed" ? "Not sent. " : ""}${explain(why)}` : "";
+    if (trouble && trouble !== row.why.textContent) announce(`${row.message.text}: ${trouble}`);
+    row.why.textContent = trouble;
     row.actions.hidden = state !== "failed";
   }
 
