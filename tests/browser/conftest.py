@@ -18,8 +18,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browsing(browser: Browser, server: Server) -> Iterator[Browsing]:
-    windows = Browsing(browser, server.url)
+def browsing(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Browsing]:
+    provoked = {status for marker in request.node.iter_markers("provokes") for status in marker.args}
+    windows = Browsing(browser, server.url, provoked)
     yield windows
     windows.close()
 

@@ -1,16 +1,15 @@
 """By keyboard alone, on a phone, and for those who cannot see it."""
 
-from collections.abc import Iterator
+import re
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # it ships no types
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.browser import Browsing, Window
 from tests.support.client import PASSWORD, Person, new_name
 from tests.support.door import through_the_edge
-from tests.support.server import Server
 
 pytestmark = through_the_edge
 
@@ -88,17 +87,16 @@ def test_on_a_phone_list_and_chat_take_turns(browsing: Browsing, alice: Person, 
     assert phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     phone.page.get_by_role("link", name="Back to the chats").tap()
     expect(phone.row("Somebody")).to_contain_text("You: On my way")
+    expect(phone.row("Somebody")).to_be_focused()
     phone.page.go_back()
     expect(phone.message("Hello from afar")).to_be_visible()
 
 
 @pytest.fixture(params=["light", "dark", "phone"])
-def looked_at(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[Window]:
+def looked_at(request: pytest.FixtureRequest, browsing: Browsing) -> Window:
     """A window in each of the layouts and schemes."""
-    browsing = Browsing(browser, server.url)
     options: dict[str, Any] = PHONE if request.param == "phone" else {"color_scheme": request.param}
-    yield browsing.window(**options)
-    browsing.close()
+    return browsing.window(**options)
 
 
 def test_nobody_is_shut_out(looked_at: Window, alice: Person, bob: Person) -> None:
@@ -125,11 +123,12 @@ def test_nobody_is_shut_out(looked_at: Window, alice: Person, bob: Person) -> No
     expect_accessible(page)
     page.context.set_offline(False)
     looked_at.expect_sent("A late one")
-    page.get_by_role("button", name="Somebody").click()
+    looked_at.peer.click()
     expect(page.get_by_role("dialog")).to_contain_text(f"@{bob.username}")
     expect_accessible(page)
 
 
+@pytest.mark.provokes(401, 403)
 def test_nobody_is_shut_out_of_the_rest(looked_at: Window, alice: Person, bob: Person) -> None:
     page = looked_at.page
     looked_at.sign_in(alice.username)
@@ -164,10 +163,32 @@ def test_nobody_is_shut_out_of_the_rest(looked_at: Window, alice: Person, bob: P
 def expect_accessible(page: Page) -> None:
     """What axe-core knows to look for, contrast included."""
     # What is still fading in would be judged by its half colour.
-    page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
+    page.evaluate("Promise.allSettled(document.getAnimations().map(({ finished }) => finished))")
     violations = Axe().run(page).response["violations"]
     found = [(rule["id"], rule["impact"], [node["html"] for node in rule["nodes"]]) for rule in violations]
     assert not found, found
+
+
+def test_a_link_to_a_chat_shows_the_list_until_the_chat_is_known(
+    browsing: Browsing, alice: Person, bob: Person
+) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    bob.says(alice.chat_with(bob), "Hello")
+    phone = browsing.window(**PHONE)
+    phone.sign_in(alice.username)
+    phone.open("Somebody")
+    expect(phone.peer).to_be_focused()
+    phone.page.route(re.compile(r"/v2/chats\?"), hold)
+    phone.page.reload()
+    expect(phone.page.get_by_text("Loading your chats…")).to_be_visible()
+    for route in held:
+        route.continue_()
+    phone.page.unroute_all()
+    expect(phone.message("Hello")).to_be_visible()
 
 
 def test_who_wants_no_motion_gets_none(browsing: Browsing, alice: Person, bob: Person) -> None:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.support.browser import Window
 from tests.support.client import PASSWORD, Person, new_name
@@ -31,6 +31,7 @@ def test_a_broken_rule_is_told_at_its_field(ann: Window, username: str, password
     expect(box).to_have_accessible_description(re.compile(re.escape(words)))
 
 
+@pytest.mark.provokes(409)
 def test_a_taken_name_is_told_at_its_field(ann: Window, alice: Person) -> None:
     ann.sign_up(alice.username.upper())
     box = ann.page.get_by_role("form", name="Make an account").get_by_label("Username")
@@ -38,6 +39,7 @@ def test_a_taken_name_is_told_at_its_field(ann: Window, alice: Person) -> None:
     expect(box).to_have_value(alice.username.upper())
 
 
+@pytest.mark.provokes(401)
 def test_wrong_credentials_are_told_and_what_was_typed_stays(ann: Window, alice: Person) -> None:
     ann.visit()
     ann.page.get_by_role("button", name="Sign in").click()
@@ -75,6 +77,7 @@ def test_a_profile_is_shown_and_ones_own_changed(ann: Window, ben: Window, alice
     expect(ben.page.get_by_role("dialog")).to_contain_text("Down the hole\nand back")
 
 
+@pytest.mark.provokes(409)
 def test_a_new_username_is_known_in_all_tabs(ann: Window, alice: Person, bob: Person) -> None:
     bob.says(alice.chat_with(bob), "Hello")
     ann.sign_in(alice.username)
@@ -123,6 +126,7 @@ def test_a_changed_password_keeps_one_signed_in(ann: Window, alice: Person) -> N
     expect(ann.page.get_by_text("No chats yet.")).to_be_visible()
 
 
+@pytest.mark.provokes(401)
 def test_a_deleted_account_is_gone(ann: Window, alice: Person) -> None:
     ann.sign_in(alice.username)
     ann.page.get_by_role("button", name="Your profile").click()
@@ -148,3 +152,35 @@ def test_signing_out_asks_before_drafts_are_lost(ann: Window, alice: Person, bob
     question.get_by_role("button", name="Stay").click()
     ann.page.get_by_role("button", name="Close").click()
     expect(ann.composer).to_have_value("half a thou")
+
+    other = ann.another_tab()
+    other.visit()
+    other.open("Somebody")
+    ann.page.get_by_role("button", name="Your profile").click()
+    ann.page.get_by_role("button", name="Sign out").click()
+    question.get_by_role("button", name="Sign out all the same").click()
+    for tab in (ann, other):
+        expect(tab.page.get_by_role("form", name="Welcome back")).to_be_visible()
+    assert not ann.page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('pychat.of.'))")
+
+
+def test_a_profile_that_comes_late_is_not_shown_as_another(ann: Window, alice: Person, bob: Person) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    alice.chat_with(bob)
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    ann.page.route(f"**/v1/users/{bob.username}", hold)
+    ann.peer.click()
+    ann.page.get_by_role("button", name="Close").click()
+    ann.page.get_by_role("button", name="Your profile").click()
+    dialog = ann.page.get_by_role("dialog")
+    expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)
+    with ann.page.expect_response(f"**/v1/users/{bob.username}"):
+        held[0].continue_()
+    ann.page.evaluate("new Promise((resolve) => setTimeout(resolve))")
+    expect(dialog).to_contain_text(f"@{alice.username}")
+    expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)

@@ -43,14 +43,37 @@ def the_first(asked: list[Route], window: Window) -> Route:
 def test_a_name_may_be_typed_with_the_sign_it_is_shown_with(ann: Window, alice: Person, bob: Person) -> None:
     ann.sign_in(alice.username)
     ann.find(f"@{bob.username}")
-    expect(ann.page.get_by_role("button", name="Somebody")).to_contain_text(f"@{bob.username}")
+    expect(ann.peer).to_contain_text(f"@{bob.username}")
 
 
 def test_enter_opens_whom_one_has_typed(ann: Window, asked: list[Route], eve: Person) -> None:
     expect(people(ann)).to_have_count(0)
     ann.page.get_by_role("searchbox").press("Enter")
     the_first(asked, ann).continue_()
-    expect(ann.page.get_by_role("button", name="Somebody")).to_contain_text(f"@{eve.username}")
+    expect(ann.peer).to_contain_text(f"@{eve.username}")
+
+
+def test_what_comes_meanwhile_takes_the_focus_from_nobody(ann: Window, alice: Person, bob: Person, eve: Person) -> None:
+    chat_id = alice.chat_with(bob)
+    ann.sign_in(alice.username)
+    search = ann.page.get_by_role("searchbox")
+    search.fill(eve.username)
+    expect(people(ann)).to_have_count(1)
+    search.press("ArrowDown")
+    expect(people(ann)).to_be_focused()
+    bob.says(chat_id, "meanwhile")
+    expect(ann.page).to_have_title("(1) pychat")
+    expect(people(ann)).to_be_focused()
+
+    ann.page.keyboard.press("Enter")
+    expect(ann.peer).to_contain_text(f"@{eve.username}")
+    ann.row("meanwhile").focus()
+    eve.says(eve.chat_with(alice), "and more")
+    expect(ann.page.get_by_role("list", name="Chats").get_by_role("link").first).to_contain_text("and more")
+    expect(ann.row("meanwhile")).to_be_focused()
+    bob.says(chat_id, "moves up")
+    expect(ann.page.get_by_role("list", name="Chats").get_by_role("link").first).to_contain_text("moves up")
+    expect(ann.row("moves up")).to_be_focused()
 
 
 def test_a_search_that_failed_shows_nobody(ann: Window, asked: list[Route]) -> None:

@@ -46,6 +46,7 @@ def configured(server: Server, key: str, **fields: object) -> Iterator[None]:
     configs.delete(key)
 
 
+@pytest.mark.provokes(429)
 def test_who_writes_too_fast_is_told(chatting: Window, server: Server, bob: Person) -> None:
     texts = ["the first", "one", "two", "three"]
     with configured(server, "SEND_LIMITER_CONFIG", max_rps_per_user=0, token_refill_amount=0):
@@ -62,6 +63,7 @@ def test_who_writes_too_fast_is_told(chatting: Window, server: Server, bob: Pers
     assert texts_seen_by(bob) == texts
 
 
+@pytest.mark.provokes(503)
 def test_a_full_journal_is_told(chatting: Window, server: Server, alice: Person, bob: Person) -> None:
     chat_id = bob.chat_with(alice)
     with configured(server, "HISTORY_CONFIG", max_pending=1), ThreadPoolExecutor(1) as threads:
@@ -97,6 +99,7 @@ KEEP_WHAT_IS_TOLD = """
 """
 
 
+@pytest.mark.provokes(503)
 def test_an_outcome_that_nobody_knows_is_told(
     chatting: Window, server: Server, database: Postgres, bob: Person
 ) -> None:
@@ -119,6 +122,7 @@ def is_told(window: Window, words: str) -> bool:
     return any(words in told for told in window.page.evaluate("told"))
 
 
+@pytest.mark.provokes(503)
 def test_a_database_that_is_down_is_told(chatting: Window, database: Postgres, bob: Person, ben: Window) -> None:
     form = ben.page.get_by_role("form", name="Make an account")
     newcomer = new_name()

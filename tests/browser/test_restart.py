@@ -17,7 +17,7 @@ def test_a_page_that_is_open_over_a_restart_loses_nothing(
 ) -> None:
     options = server_options()
     first = Server(options)
-    browsing = Browsing(browser, first.url)
+    browsing = Browsing(browser, first.url, provoked=[410, 503])
     alice, bob = first.person(), first.person()
     bob.says(alice.chat_with(bob), "before")
     window = browsing.window()

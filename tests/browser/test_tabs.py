@@ -1,5 +1,6 @@
 """Several tabs and devices of one person stay in step."""
 
+import pytest
 from playwright.sync_api import Request, expect
 
 from tests.support.browser import Window
@@ -55,6 +56,7 @@ def test_two_devices_stay_in_step(ann: Window, ben: Window, alice: Person, bob: 
     ben.expect_sent("from one device")
 
 
+@pytest.mark.provokes(404)
 def test_a_new_username_is_known_on_another_device(ann: Window, ben: Window, alice: Person, bob: Person) -> None:
     bob.says(alice.chat_with(bob), "the first")
     for device in (ann, ben):

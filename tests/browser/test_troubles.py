@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import APIResponse, Route, expect
+from playwright.sync_api import APIResponse, Request, Route, expect
 
 from tests.conftest import Launch
 from tests.support.browser import Window
@@ -106,6 +106,7 @@ def test_an_answer_that_was_lost_doubles_nothing(chatting: Window, bob: Person) 
     assert texts_seen_by(bob) == ["the first", "only once"]
 
 
+@pytest.mark.provokes(400)
 def test_a_refused_message_can_be_edited_tried_again_or_discarded(chatting: Window, bob: Person) -> None:
     page = chatting.page
     body = json.dumps({"code": "validation_failed", "errors": {"text": ["The text is unseemly"]}})
@@ -138,6 +139,7 @@ def test_what_cannot_be_sent_is_told_while_one_writes(chatting: Window) -> None:
     chatting.expect_sent("x" * 4_096)
 
 
+@pytest.mark.provokes(401)
 def test_an_ended_token_is_told_and_nothing_typed_is_lost(
     chatting: Window, server: Server, alice: Person, bob: Person
 ) -> None:
@@ -157,6 +159,7 @@ def test_an_ended_token_is_told_and_nothing_typed_is_lost(
         server.set_clock(0)
 
 
+@pytest.mark.provokes(401)
 def test_signing_in_again_in_one_tab_is_enough(chatting: Window, server: Server, alice: Person) -> None:
     other = chatting.another_tab()
     other.visit()
@@ -205,6 +208,7 @@ def test_what_comes_while_a_chat_loads_is_shown(ann: Window, alice: Person, bob:
     expect(ann.texts).to_have_text(["the first", "meanwhile"], timeout=5_000)
 
 
+@pytest.mark.provokes(401)
 def test_the_question_for_the_password_stays(chatting: Window, server: Server) -> None:
     again = chatting.page.get_by_role("dialog", name="Still you?")
     try:
@@ -240,6 +244,7 @@ def test_what_waited_has_the_time_at_which_it_was_sent(chatting: Window) -> None
     expect(time).not_to_have_text("23:50")
 
 
+@pytest.mark.provokes(400)
 def test_a_refusal_is_told_to_those_who_hear_the_page(chatting: Window) -> None:
     body = json.dumps({"code": "validation_failed", "errors": {"text": ["The text is unseemly"]}})
     chatting.page.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=400, body=body))
@@ -260,8 +265,46 @@ def test_nothing_is_sent_but_what_one_means_to_send(chatting: Window) -> None:
     expect(chatting.texts).to_have_text(["the first"])
 
 
+@pytest.mark.provokes(401)
 def test_a_deleted_account_is_told(chatting: Window, alice: Person) -> None:
     assert alice.delete(alice.username).status_code == 200
     expect(chatting.page.get_by_role("dialog", name="Still you?")).to_contain_text("This account has been deleted.")
     chatting.page.get_by_role("button", name="Sign out").click()
     expect(chatting.page.get_by_role("form", name="Welcome back")).to_be_visible()
+
+
+@pytest.mark.provokes(403)
+def test_a_browser_without_room_goes_on(chatting: Window, alice: Person, bob: Person) -> None:
+    """What was kept before stays; a session that cannot be kept is read all the same, and none is opened beside it."""
+    page = chatting.page
+    sessions: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/poll/start"):
+            sessions.append(request.url)
+
+    page.context.on("request", note)
+    page.route("**/v2/chats/*/messages", _unless_post)
+    chatting.write("kept")
+    expect(chatting.message("kept")).to_be_visible()
+    page.evaluate(
+        """() => {
+            localStorage.removeItem(Object.keys(localStorage).find((key) => key.endsWith("/session")));
+            let filler = "";
+            for (let size = 1 << 22; size >= 1; size = size >> 1) {
+                try {
+                    for (;;) localStorage.setItem("filler", filler + "x".repeat(size)), (filler += "x".repeat(size));
+                } catch {
+                    // half as much, then
+                }
+            }
+        }"""
+    )
+    page.unroute_all()
+    page.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=403, body='{"code": "may_not_post"}'))
+    page.reload()
+    expect(chatting.message("kept")).to_contain_text("Not sent.")
+    bob.says(alice.chat_with(bob), "heard all the same")
+    expect(chatting.message("heard all the same")).to_be_visible()
+    expect(chatting.connection).to_be_hidden()
+    assert len(sessions) == 1

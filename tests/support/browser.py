@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests.support.client import PASSWORD
 
@@ -33,10 +43,17 @@ def chromium() -> Iterator[Browser]:
 
 
 class Browsing:
-    """Opens windows on one server, and keeps what their consoles say and which hosts they ask."""
+    """Opens windows on one server, and keeps what their consoles say, which hosts they ask, and what fails.
 
-    def __init__(self, browser: Browser, url: str) -> None:
+    Args:
+        browser: whose windows.
+        url: the server's.
+        provoked: the statuses of 400 and above that the test means to have.
+    """
+
+    def __init__(self, browser: Browser, url: str, provoked: Collection[int] = ()) -> None:
         self.url = url
+        self._provoked = provoked
         self._browser = browser
         self._contexts: list[BrowserContext] = []
         self._complaints: list[str] = []
@@ -50,6 +67,7 @@ class Browsing:
         context.on("console", self._on_console)
         context.on("weberror", lambda error: self._complaints.append(str(error.error)))
         context.on("request", self._on_request)
+        context.on("response", self._on_response)
         return Window(context.new_page(), self.url)
 
     def close(self) -> None:
@@ -59,14 +77,20 @@ class Browsing:
         assert not self._complaints, self._complaints
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # Chromium notes each answer of 400 and above, and each request that a cut line fails: tests that mean to have
-        # those look at what the page makes of them.
+        # Chromium notes each answer of 400 and above, which are looked at by their status, and each request that a cut
+        # line fails: tests that cut it look at what the page makes of that.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self._complaints.append(message.text)
 
     def _on_request(self, request: Request) -> None:
         if urlsplit(request.url).scheme != "data" and not request.url.startswith(f"{self.url}/"):
             self._complaints.append(f"a request to {request.url}")
+
+    def _on_response(self, response: Response) -> None:
+        # As long as the server has not noticed that a tab is gone, the next one's poll finds the session taken.
+        is_taken = response.status == 409 and "/messages/poll/" in response.url
+        if response.status >= 400 and response.status not in self._provoked and not is_taken:
+            self._complaints.append(f"{response.status} for {response.request.method} {response.url}")
 
 
 class Window:
@@ -139,6 +163,11 @@ class Window:
     @property
     def composer(self) -> Locator:
         return self.page.get_by_role("textbox", name=re.compile("^Message to"))
+
+    @property
+    def peer(self) -> Locator:
+        """Whom the open chat is with."""
+        return self.page.locator("[data-part=peer]")
 
     @property
     def texts(self) -> Locator:

@@ -32,7 +32,9 @@ export function renameAccount(username, newUsername) {
   const { token } = keptAccount();
   const prefix = keyOf(username, "");
   for (const key of keysOf(username, "")) {
-    localStorage.setItem(keyOf(newUsername, key.slice(prefix.length)), localStorage.getItem(key));
+    const value = localStorage.getItem(key);
+    localStorage.removeItem(key); // first, for the browser may have no room for both
+    localStorage.setItem(keyOf(newUsername, key.slice(prefix.length)), value);
   }
   forgetAccount(username);
   keepAccount(newUsername, token);

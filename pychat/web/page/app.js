@@ -58,7 +58,7 @@ export function startChat({ username, token }) {
     stream.tell();
   });
   onAccountChange((account) => {
-    if (account?.username !== username) location.reload();
+    if (account?.username !== username) beginAnew();
     else if (account.token !== token) resume(account.token);
   });
   onNewDay(() => {
@@ -131,7 +131,8 @@ export function startChat({ username, token }) {
     // The latest looked at is the last in the map.
     histories.delete(chatId);
     histories.set(chatId, history);
-    for (const id of [...histories.keys()].slice(0, -MOST_HISTORIES)) histories.delete(id);
+    const others = [...histories.keys()].filter((id) => id !== openId);
+    for (const id of others.slice(0, -MOST_HISTORIES)) histories.delete(id);
     return history;
   }
 
@@ -143,17 +144,20 @@ export function startChat({ username, token }) {
 
   function route() {
     const chatId = chatInAddress();
-    if (openId && openId !== chatId) historyOf(openId).trim();
+    const before = openId;
     openId = chatId;
-    root.dataset.showing = chatId ? "conversation" : "chats";
+    if (before && before !== chatId) historyOf(before).trim();
     parts.nothing.hidden = Boolean(chatId);
-    if (!chatId) conversation.close();
     list.show(openId);
     showOpenChat();
+    if (before && !chatId) list.focus(before);
   }
 
   function showOpenChat() {
     const chat = chats.byId(openId);
+    // On a phone the list stays until there is something to show.
+    root.dataset.showing = chat ? "conversation" : "chats";
+    if (!chat) conversation.close();
     if (chat && conversation.chatId === openId) conversation.update(chat);
     else if (chat) conversation.open(chat, historyOf(openId));
     else if (!openId || !chats.isLoaded) return;
@@ -182,6 +186,7 @@ export function startChat({ username, token }) {
   }
 
   function showMe(me) {
+    parts.me.setAttribute("aria-label", `${me.display_name}, your profile`);
     parts["my-name"].textContent = me.display_name;
     showAvatar(parts["my-avatar"], me.display_name, me.username);
   }
@@ -190,7 +195,10 @@ export function startChat({ username, token }) {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
       if (root.dataset.showing === "conversation" && !parts.query.offsetParent) location.hash = "#/";
-      requestAnimationFrame(() => parts.query.select());
+      requestAnimationFrame(() => {
+        parts.query.focus();
+        parts.query.select();
+      });
     } else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       event.preventDefault();
       list.openNeighbour(openId, event.key === "ArrowDown" ? 1 : -1);
@@ -234,10 +242,8 @@ export function startChat({ username, token }) {
 
   /** One's name is written in much of what is loaded: begins anew. */
   function rename(newUsername) {
-    outbox.close();
-    stream.stop();
     renameAccount(username, newUsername);
-    location.reload();
+    beginAnew();
   }
 
   async function signOut() {
@@ -250,10 +256,16 @@ export function startChat({ username, token }) {
   }
 
   function leave() {
-    outbox.close();
-    stream.stop();
     forgetAccount(username);
     location.hash = "";
+    beginAnew();
+  }
+
+  /** Nothing of what is open here is kept any more under the name that one had. */
+  function beginAnew() {
+    outbox.close();
+    stream.stop();
+    conversation.close();
     location.reload();
   }
 }

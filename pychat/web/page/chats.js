@@ -17,15 +17,18 @@ export class Chats extends EventTarget {
   #next = null;
   /** How far one has read here, by chat: the server's answer may be older than that. */
   #readHere = new Map();
+  /** Chats far down may have been read on another device, which nothing tells of: looked for when one comes back. */
+  #isThorough = false;
 
   constructor(me) {
     super();
     this.#me = me;
+    document.addEventListener("visibilitychange", () => (this.#isThorough = true));
   }
 
   get sorted() {
     const activity = (chat) => chat.last_message?.sent_at ?? chat.created_at;
-    return [...this.#byId.values()].sort((one, other) => (activity(one) < activity(other) ? 1 : -1));
+    return [...this.#byId.values()].sort((one, other) => (activity(one) < activity(other)) - (activity(one) > activity(other)));
   }
 
   get unreadCount() {
@@ -43,10 +46,16 @@ export class Chats extends EventTarget {
   /** Fetches what changed. */
   refresh = coalesced(async () => {
     const isFirst = !this.isLoaded;
+    const loaded = this.#byId.size;
     let page = await api.chats();
+    let fetched = page.items.length;
     if (isFirst) this.#next = page.next;
     // All of a page changed: so may have the next.
-    while (this.#merge(page.items) && !isFirst && page.next) page = await api.chats(page.next);
+    while ((this.#merge(page.items) || (this.#isThorough && fetched < loaded)) && !isFirst && page.next) {
+      page = await api.chats(page.next);
+      fetched += page.items.length;
+    }
+    this.#isThorough = false;
     this.isLoaded = true;
     this.#changed();
   });

@@ -82,7 +82,7 @@ export class History extends EventTarget {
   leap = coalesced(async () => {
     if (!this.isBehind) return;
     const page = await api.messages(this.chatId, { limit: LARGEST_PAGE });
-    const last = page.items.at(-1).id;
+    const last = page.items.at(-1)?.id ?? this.#seen; // none where all have expired
     this.messages = [...page.items, ...this.messages.filter((message) => isLater(message.id, last))];
     this.#ids = new Set(this.messages.map((message) => message.id));
     this.#before = page.next;

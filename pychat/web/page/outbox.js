@@ -102,7 +102,7 @@ export class Outbox extends EventTarget {
           this.#waitAfter(failure, entry);
           return;
         }
-        this.#keep({ ...entry, state: "failed", why: explanation(failure) });
+        this.#keepFailure({ ...entry, state: "failed" }, failure);
       }
     }
   }
@@ -111,7 +111,15 @@ export class Outbox extends EventTarget {
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS);
     this.#notBefore = Date.now() + failure.retryAfterSec * 1000;
     this.#timer = setTimeout(() => this.flush(), Math.max(pause, failure.retryAfterSec * 1000));
-    this.#keep({ ...entry, why: explanation(failure) });
+    this.#keepFailure(entry, failure);
+  }
+
+  #keepFailure(entry, failure) {
+    try {
+      this.#keep({ ...entry, why: explanation(failure) });
+    } catch {
+      this.#keep({ ...entry, why: "" }); // the browser has no room for more than is kept of it already
+    }
   }
 
   /** Another tab, or a fetched history, may have settled it while it was under way. */

@@ -90,13 +90,13 @@ export class Stream extends EventTarget {
 
   async #read(storage) {
     this.isReader = true;
-    const key = keyOf(this.#username, "session");
+    const session = new Kept(storage, keyOf(this.#username, "session"));
     let failures = 0;
     while (!this.#stop.signal.aborted) {
       try {
-        const sessionId = storage.getItem(key);
+        const sessionId = session.value;
         if (!sessionId) {
-          storage.setItem(key, await api.startSession());
+          session.value = await api.startSession();
           failures = 0;
           this.#become("online");
           this.#wake(); // what came before the session began
@@ -115,14 +115,14 @@ export class Stream extends EventTarget {
       } catch (failure) {
         if (this.#stop.signal.aborted) return;
         if (failure.status === 401) return; // whoever signs in again starts a new stream
-        await this.#recover(failure, storage, key, failures++);
+        await this.#recover(failure, session, failures++);
       }
     }
   }
 
-  async #recover(failure, storage, key, failures) {
+  async #recover(failure, session, failures) {
     if (failure.status === 410) {
-      storage.removeItem(key); // collected, or the server was restarted
+      session.value = null; // collected, or the server was restarted
       return;
     }
     if (failure.status === 409) {
@@ -145,5 +145,32 @@ export class Stream extends EventTarget {
         resolve();
       };
     });
+  }
+}
+
+/** A value kept in `storage`, or here alone where the browser has no room. */
+class Kept {
+  #storage;
+  #key;
+  #here = null;
+
+  constructor(storage, key) {
+    this.#storage = storage;
+    this.#key = key;
+  }
+
+  get value() {
+    return this.#storage.getItem(this.#key) ?? this.#here;
+  }
+
+  set value(value) {
+    this.#here = null;
+    this.#storage.removeItem(this.#key);
+    try {
+      if (value) this.#storage.setItem(this.#key, value);
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") throw error;
+      this.#here = value;
+    }
   }
 }

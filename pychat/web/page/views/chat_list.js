@@ -18,6 +18,8 @@ export class ChatList {
   #openId = "";
   /** The people that the server found last. */
   #people = [];
+  /** Those that are shown, in JSON. */
+  #shownPeople = "[]";
   #peopleFailure = "";
   #asking = new AbortController();
   #isAsking = false;
@@ -52,6 +54,7 @@ export class ChatList {
     const parts = this.#parts;
     const query = this.#query;
     const shown = this.#chats.sorted.filter((chat) => !query || matches(chat, query));
+    const focused = document.activeElement;
     let place = parts.chats.firstElementChild;
     const kept = new Set();
     for (const chat of shown) {
@@ -61,10 +64,16 @@ export class ChatList {
       else parts.chats.insertBefore(row, place);
     }
     for (const row of [...parts.chats.children]) if (!kept.has(row)) row.remove();
+    if (parts.chats.contains(focused)) focused.focus({ preventScroll: true }); // a row that moved lost it
     parts["chats-title"].hidden = parts.chats.hidden = shown.length === 0;
     if (!query) parts["chats-title"].hidden = true;
     this.#showPeople(query, shown);
     this.#showNote(query, shown);
+  }
+
+  /** Gives the chat's row the focus that went with what was closed. */
+  focus(chatId) {
+    if (document.activeElement !== this.#parts.query) this.#rows.get(chatId)?.link.focus();
   }
 
   openNeighbour(openId, step) {
@@ -108,7 +117,10 @@ export class ChatList {
     const isFound = (person) => !this.#isAsking || matches({ title: person.display_name, peer: person }, query);
     const people = query ? this.#people.filter((person) => !known.has(person.username) && isFound(person)) : [];
     this.#parts["people-title"].hidden = this.#parts.people.hidden = people.length === 0;
-    this.#parts.people.replaceChildren(...people.map((person) => this.#personRow(person)));
+    const shownPeople = JSON.stringify(people);
+    // Rows made anew would lose the focus, and the click that has just begun.
+    if (shownPeople !== this.#shownPeople) this.#parts.people.replaceChildren(...people.map((person) => this.#personRow(person)));
+    this.#shownPeople = shownPeople;
   }
 
   #personRow(person) {
@@ -128,7 +140,8 @@ export class ChatList {
     const isFruitless = query && shown.length === 0 && this.#parts.people.hidden;
     let note = "";
     const isFirst = !query && this.#chats.isLoaded && shown.length === 0;
-    if (isFirst)
+    if (!this.#chats.isLoaded && !query) note = "Loading your chats…";
+    else if (isFirst)
       note = `No chats yet.\nType the beginning of somebody’s name above to find them, or tell them yours: @${this.#me}`;
     else if (query && this.#peopleFailure) note = this.#peopleFailure;
     else if (isFruitless && !this.#isAsking) note = `Nobody’s name begins with “${this.#parts.query.value.trim()}”.`;

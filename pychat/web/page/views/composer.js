@@ -33,7 +33,7 @@ export class Composer {
     text.value = localStorage.getItem(this.#draftKey) ?? "";
     this.#changed();
     // On a phone the keyboard would jump up before one has read anything.
-    if (!isTouched()) text.focus();
+    (isTouched() ? this.#parts.peer : text).focus();
   }
 
   close() {
@@ -106,7 +106,6 @@ export class Composer {
       event.preventDefault();
       this.#submit();
     } else if (event.key === "Escape") {
-      this.#parts.lists.querySelector("a[aria-current]")?.focus();
       location.hash = "#/";
     } else if ((event.key === "ArrowUp" && this.#parts.text.value === "") || event.key === "PageUp") {
       event.preventDefault();

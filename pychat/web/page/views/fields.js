@@ -30,6 +30,8 @@ export function prepareForm(form, { ruled = [], optional = [], submit }) {
       button.disabled = false;
     }
   });
+  // The event comes before the values are gone.
+  form.addEventListener("reset", () => queueMicrotask(() => fields.forEach((field) => field.clear())));
   for (const toggle of form.querySelectorAll(".toggle")) prepareToggle(toggle);
 }
 
@@ -81,6 +83,11 @@ function fieldOf(element, ruled, optional) {
       else field.blame(isMissing ? "Please fill this in." : "");
       return broken.length === 0 && !isMissing;
     },
+    /** Nothing is wrong with it yet. */
+    clear() {
+      field.mark(false);
+      field.blame("");
+    },
     mark(isFinished) {
       rules.forEach(([, holds], place) => {
         const isHeld = holds(input.value) && input.value !== "";
@@ -88,10 +95,7 @@ function fieldOf(element, ruled, optional) {
       });
     },
   };
-  input.addEventListener("input", () => {
-    field.mark(false);
-    field.blame("");
-  });
+  input.addEventListener("input", () => field.clear());
   input.addEventListener("focus", () => input.ariaInvalid === "true" || field.mark(false));
   input.addEventListener("blur", () => {
     if (input.value !== "" && rules.some(([, holds]) => !holds(input.value))) field.check();

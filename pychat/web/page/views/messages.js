@@ -276,8 +276,8 @@ export class MessageList {
     row.state.toggleAttribute("hidden", !state);
     row.state.setAttribute("aria-label", { waiting: "Waiting to be sent", failed: "Not sent", sent: "Sent" }[state] ?? "");
     row["state-icon"].setAttribute("href", `#icon-${state}`);
-    row.trouble.hidden = !why;
-    const trouble = why ? `${state === "failed" ? "Not sent. " : ""}${explain(why)}` : "";
+    const trouble = [state === "failed" && "Not sent.", why && explain(why)].filter(Boolean).join(" ");
+    row.trouble.hidden = !trouble;
     if (trouble && trouble !== row.why.textContent) announce(`${row.message.text}: ${trouble}`);
     row.why.textContent = trouble;
     row.actions.hidden = state !== "failed";

@@ -10,6 +10,8 @@ export class Profile {
   #parts = partsOf(this.#dialog);
   #me;
   #actions;
+  /** What the dialog was opened for last: an answer to what it was opened for before comes too late. */
+  #opened = null;
 
   /** `rename` gets the new username; `showMe` what others see now. */
   constructor(me, actions) {
@@ -17,6 +19,7 @@ export class Profile {
     this.#actions = actions;
     const parts = this.#parts;
     parts.close.addEventListener("click", () => this.#dialog.close());
+    this.#dialog.addEventListener("close", () => parts.password.reset());
     parts["sign-out"].addEventListener("click", () => actions.signOut());
     parts["password-owner"].value = me;
     prepareForm(parts.edit, { ruled: ["display_name", "username", "biography"], optional: ["biography"], submit: (values) => this.#save(values) });
@@ -28,17 +31,20 @@ export class Profile {
   show = async (username) => {
     const parts = this.#parts;
     const isMe = username === this.#me;
+    const opened = (this.#opened = {});
     this.#fill({ username, display_name: username, biography: "" });
     parts.own.hidden = true;
     say(parts.notice, "");
     this.#dialog.showModal();
     try {
       const user = await api.profile(username);
+      if (opened !== this.#opened) return;
       this.#fill(user);
       parts.own.hidden = !isMe;
       for (const name of ["display_name", "username", "biography"]) parts.edit.elements[name].value = user[name];
     } catch (failure) {
       if (!(failure instanceof api.Failure)) throw failure;
+      if (opened !== this.#opened) return;
       this.#say(failure.status === 404 ? "This account has been deleted." : explain(failure), true);
     }
   };
