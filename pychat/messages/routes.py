@@ -95,8 +95,11 @@ async def poll_session() -> ASGIApp:
     return _poll
 
 
-NOTICED_WITHIN_SEC = 0.002
-"""For Granian to tell of a client that was gone before its poll was looked at; measured: half of it misses some."""
+NOTICED_WITHIN_SEC = 0.01
+"""For Granian to tell of a client that was gone before its poll was looked at.
+
+Measured beside four busy loops on two cores: 2 ms miss 44 of 80, 5 ms 15, 10 ms one.
+"""
 
 # One header's spelling in ASGI; made once.
 _CHALLENGE = [(name.encode(), value.encode()) for name, value in CHALLENGE.items()]

@@ -104,8 +104,7 @@ def test_a_poller_gone_before_its_poll_is_looked_at_takes_nothing(
         assert texts in ([str(number), "more"], ["more"])
         lost += texts == ["more"]
     # A server short of CPU time may answer before it is told that nobody listens; that must stay an exception.
-    # One that does not wait to be told loses every one of them.
-    assert lost < rounds / 2
+    assert lost <= 1
 
 
 def test_a_poller_that_leaves_takes_no_other_session_along(alice: Person) -> None:
