@@ -17,13 +17,17 @@ export class Chats extends EventTarget {
   #next = null;
   /** How far one has read here, by chat: the server's answer may be older than that. */
   #readHere = new Map();
-  /** Chats far down may have been read on another device, which nothing tells of: looked for when one comes back. */
-  #isThorough = false;
+  /**
+   * How often one came back or went, and how many of these all chats were looked at for: those far down may have been
+   * read on another device, which nothing tells of.
+   */
+  #turns = 0;
+  #turnsLookedAt = 0;
 
   constructor(me) {
     super();
     this.#me = me;
-    document.addEventListener("visibilitychange", () => (this.#isThorough = true));
+    document.addEventListener("visibilitychange", () => this.#turns++);
   }
 
   get sorted() {
@@ -46,16 +50,17 @@ export class Chats extends EventTarget {
   /** Fetches what changed. */
   refresh = coalesced(async () => {
     const isFirst = !this.isLoaded;
-    const loaded = this.#byId.size;
+    const turns = this.#turns;
+    const wanted = turns === this.#turnsLookedAt ? 0 : this.#byId.size;
     let page = await api.chats();
     let fetched = page.items.length;
     if (isFirst) this.#next = page.next;
     // All of a page changed: so may have the next.
-    while ((this.#merge(page.items) || (this.#isThorough && fetched < loaded)) && !isFirst && page.next) {
+    while ((this.#merge(page.items) || fetched < wanted) && !isFirst && page.next) {
       page = await api.chats(page.next);
       fetched += page.items.length;
     }
-    this.#isThorough = false;
+    this.#turnsLookedAt = turns;
     this.isLoaded = true;
     this.#changed();
   });

@@ -117,8 +117,9 @@ export class Outbox extends EventTarget {
   #keepFailure(entry, failure) {
     try {
       this.#keep({ ...entry, why: explanation(failure) });
-    } catch {
-      this.#keep({ ...entry, why: "" }); // the browser has no room for more than is kept of it already
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") throw error;
+      this.#keep({ ...entry, why: "" }); // no more than is kept of it already
     }
   }
 
