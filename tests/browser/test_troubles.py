@@ -229,8 +229,9 @@ def test_what_waited_has_the_time_at_which_it_was_sent(chatting: Window) -> None
     chatting.write("patience")
     time = chatting.message("patience").locator("time")
     expect(time).to_be_visible()
-    page.evaluate(
-        """() => {
+    # As the page begins anew: before, a try that fails would write the entry over.
+    page.add_init_script(
+        """{
             const key = Object.keys(localStorage).find((key) => key.includes("/outbox/"));
             const entry = JSON.parse(localStorage.getItem(key));
             localStorage.setItem(key, JSON.stringify({ ...entry, written_at: "2026-01-02T23:50:00.000Z" }));
