@@ -81,7 +81,10 @@ impl Api {
                 stats.journal_full.add(1);
                 return Err(Refusal::JournalFull);
             }
-            Err(journal::Refused::Doubted) => return Err(Refusal::OutcomeUnknown),
+            Err(journal::Refused::Doubted) => {
+                stats.journal_doubted.add(1);
+                return Err(Refusal::OutcomeUnknown);
+            }
             Err(journal::Refused::Closed) => {
                 stats.journal_closed.add(1);
                 return Err(if hub.is_refusing() { Refusal::Stopping } else { Refusal::Unavailable });

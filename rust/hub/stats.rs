@@ -157,6 +157,8 @@ stats! {
         journal_full: "chat_journal_refused_full_total",
         /// Messages refused since the database was away.
         journal_closed: "chat_journal_refused_closed_total",
+        /// Messages refused since their client id is that of one that may be stored or not.
+        journal_doubted: "chat_journal_refused_doubted_total",
         /// Messages accepted that could then not be stored; their senders were told.
         journal_failed: "chat_journal_failed_total",
         /// Messages of which nobody knew for a while whether they were stored; their senders were told.

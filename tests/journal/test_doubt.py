@@ -13,6 +13,7 @@ from pychat.journal import writer
 from tests.support.journal import counted, post, writing
 
 UNKNOWN = (503, "outcome_unknown")
+REFUSED_REPEATS = "chat_journal_refused_doubted_total"
 
 
 def told(reply: Reply) -> tuple[int, str | None]:
@@ -63,8 +64,11 @@ async def test_who_repeats_one_in_doubt_is_told_so(
         line.may_connect.clear()
         first, joined = await asyncio.gather(post(core, "one", "a"), post(core, "one", "a"))
         assert [told(first), told(joined)] == [UNKNOWN, UNKNOWN]
+        assert counted(core, REFUSED_REPEATS) == 0, "the two are one message, in doubt"
         assert told(await post(core, "one", "a")) == UNKNOWN, "and not that it is not stored, though nothing is taken"
+        assert counted(core, REFUSED_REPEATS) == 1
         assert told(await post(core, "two", "b")) == (503, "database_unavailable")
+        assert (counted(core, REFUSED_REPEATS), counted(core, "chat_journal_refused_closed_total")) == (1, 1)
         line.may_connect.set()
         while (reply := await post(core, "one", "a")).status == 503:
             assert told(reply) == UNKNOWN
@@ -80,6 +84,7 @@ async def test_what_fails_as_nobody_expects_is_in_doubt(core: Core, database: Da
         line.may_connect.clear()
         assert told(await post(core, "one", "a")) == UNKNOWN
         assert told(await post(core, "one", "a")) == UNKNOWN
+        assert counted(core, REFUSED_REPEATS) == 1
         line.may_connect.set()
         while (reply := await post(core, "one", "a")).status == 503:
             assert told(reply) == UNKNOWN
