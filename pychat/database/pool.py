@@ -14,6 +14,7 @@ from asyncpg import exceptions as pg
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.transaction import Transaction
 
     Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
 
@@ -23,6 +24,7 @@ ACQUIRE_TIMEOUT_SEC = 2.0  # a request that waits longer for a connection is bet
 COMMAND_TIMEOUT_SEC = 10.0
 READY_TIMEOUT_SEC = 1.0
 RELEASE_TIMEOUT_SEC = 2.0
+ROLLBACK_TIMEOUT_SEC = 1.0  # a stop waits for it, and closing the connection undoes the transaction just as well
 ASK_EVERY_SEC = 5.0
 POOL_SIZE = 10
 OLDEST_SERVER = 14
@@ -157,8 +159,15 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Connection"]:
         """A connection inside a transaction, which commits when the block ends and rolls back when it raises."""
-        async with self._connection() as connection, connection.transaction():
-            yield connection
+        async with self._connection() as connection:
+            transaction = connection.transaction()
+            try:
+                await transaction.start()
+                yield connection
+            except BaseException:
+                await _roll_back(connection, transaction)
+                raise
+            await transaction.commit()
 
     @asynccontextmanager
     async def listening(
@@ -260,6 +269,18 @@ def without_secrets(url: str) -> str:
         return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
     except ValueError:
         return "********"
+
+
+async def _roll_back(connection: "Connection", transaction: "Transaction") -> None:
+    """Or closes the connection, where the server does not answer: whoever was cancelled is waited for."""
+    try:
+        async with asyncio.timeout(ROLLBACK_TIMEOUT_SEC):
+            await transaction.rollback()
+    except BaseException as failure:
+        with suppress(pg.InterfaceError):  # the pool has taken the broken connection back already
+            connection.terminate()
+        if not isinstance(failure, Exception):
+            raise
 
 
 async def _keep_session(_: object) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import asyncpg
 
 from pychat._core import Batch, Repeats
-from pychat.database.pool import one_line
+from pychat.database.pool import ROLLBACK_TIMEOUT_SEC, one_line
 
 TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a statement of a session may fail with; a timeout is an `OSError`."""
@@ -86,6 +86,6 @@ async def _copy(session: asyncpg.Connection, batch: Batch) -> None:
 
 async def _roll_back(session: asyncpg.Connection) -> None:
     try:
-        await session.execute("ROLLBACK")
+        await session.execute("ROLLBACK", timeout=ROLLBACK_TIMEOUT_SEC)
     except TROUBLE:
         session.terminate()

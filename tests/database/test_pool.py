@@ -1,6 +1,7 @@
 """The pool in good times and bad."""
 
 import asyncio
+import time
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -37,6 +38,52 @@ async def test_a_transaction_is_undone_when_its_block_raises(database: Database)
     with pytest.raises(ZeroDivisionError):
         await fail_midway()
     assert await database.fetchval("SELECT count(*) FROM t") == 0
+
+
+@pytest.mark.parametrize("statement", ["SELECT pg_sleep(30)", None])
+async def test_one_that_is_cancelled_does_not_wait_for_a_server_that_is_silent(
+    database: Database, own_postgres: Postgres, statement: str | None
+) -> None:
+    is_begun = asyncio.Event()
+
+    async def change() -> None:
+        async with database.transaction() as connection:
+            is_begun.set()
+            if statement:
+                await connection.execute(statement)
+            await asyncio.Event().wait()
+
+    changing = asyncio.create_task(change())
+    await is_begun.wait()
+    with own_postgres.frozen():
+        began = time.monotonic()
+        changing.cancel()
+        await asyncio.wait([changing])
+        # On a machine that is busy; a statement has ten seconds.
+        assert time.monotonic() - began < 2 * pool.ROLLBACK_TIMEOUT_SEC
+        assert changing.cancelled()
+    async with asyncio.timeout(10):
+        await recovered(database)
+    assert database.pool_state().in_use == 0
+
+
+async def test_one_that_is_cancelled_is_undone_at_once(database: Database) -> None:
+    """By the server too, whatever it is at: what it has locked is free again."""
+    await database.execute("CREATE TABLE t (n int)")
+    is_waiting = asyncio.Event()
+
+    async def change() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("LOCK TABLE t")
+            is_waiting.set()
+            await connection.execute("SELECT pg_sleep(30)")
+
+    changing = asyncio.create_task(change())
+    await is_waiting.wait()
+    changing.cancel()
+    await asyncio.wait([changing])
+    async with asyncio.timeout(5):
+        assert await database.fetchval("SELECT count(*) FROM t") == 0
 
 
 async def test_errors_of_the_statement_pass_through(database: Database) -> None:

@@ -170,6 +170,29 @@ async def test_a_batch_that_waits_for_a_lock_too_long_is_not_stored(
     assert await texts(database) == ["one"]
 
 
+async def test_senders_do_not_wait_for_a_rollback(
+    core: Core, database: Database, own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "KNOWN_WITHIN_SEC", STATEMENT_TIMEOUT_SEC)
+    execute = asyncpg.Connection.execute
+    with ExitStack() as silence:
+
+        async def hang_in_rollback(self: asyncpg.Connection, query: str, *args: Any, **options: Any) -> str:
+            if query == "ROLLBACK":
+                silence.enter_context(own_postgres.frozen())
+            return await execute(self, query, *args, **options)
+
+        async with writing(core, database) as journal:
+            await database.execute("ALTER TABLE messages ADD CONSTRAINT broken CHECK (text <> 'bad') NOT VALID")
+            monkeypatch.setattr(asyncpg.Connection, "execute", hang_in_rollback)
+            with in_time():
+                assert refusal(await post(core, "bad", "a")) == "database_unavailable"
+            silence.close()
+            await is_writing(journal)
+            assert (await post(core, "good", "a")).status == 201
+    assert await texts(database) == ["good"]
+
+
 @pytest.mark.parametrize("client_id", [None, "a"])
 async def test_a_stop_ends_though_the_database_hangs(
     core: Core, database: Database, own_postgres: Postgres, client_id: str | None
