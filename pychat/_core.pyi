@@ -28,6 +28,8 @@ __all__ = [
     "Requests",
     "ShardedMap",
     "__version__",
+    "end_along",
+    "end_at_second_signal",
     "give_way",
     "open_files",
     "release_memory",
@@ -46,6 +48,17 @@ def give_way() -> None:
     Raises:
         OSError: the system does not let it.
     """
+
+def end_at_second_signal() -> None:
+    """Has a second SIGTERM or SIGINT end the process at once, with 128 and its number for the exit code, whatever the
+    interpreter is at. The first is left to the handlers that Python has for them by now; those set later replace this.
+
+    Raises:
+        OSError: Python has none.
+    """
+
+def end_along(group: int, number: int) -> None:
+    """Has a process group get the signal `number` when a second signal ends the process; 0 for none."""
 
 def open_files() -> int:
     """How many files the process has open, connections included. Counts them with the GIL released.

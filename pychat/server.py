@@ -3,13 +3,13 @@
 import asyncio
 import gc
 import ipaddress
-import os
 import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from pychat._core import end_at_second_signal
 from pychat.app import create_app
 from pychat.database.embedded import EmbeddedPostgres
 from pychat.database.migrate import MigrationError, migrate
@@ -43,7 +43,7 @@ async def serve(settings: Settings) -> int:
 async def until_stopped(settings: Settings, work: Work) -> int:
     """Does `work`, with the embedded server it may have to start, until a signal as for `serve`."""
     postgres = None if settings.database.url else EmbeddedPostgres(settings.database.data_dir)
-    stopping = _stop_on_signals(postgres)
+    stopping = _stop_on_signals()
     try:
         await work(settings, postgres)
     except asyncio.CancelledError:
@@ -97,23 +97,21 @@ async def _serve(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
         raise ListenError("the listener stopped unexpectedly")
 
 
-def _stop_on_signals(postgres: EmbeddedPostgres | None) -> asyncio.Event:
-    """Cancels the running task at the first signal; the event tells that this was the cause."""
+def _stop_on_signals() -> asyncio.Event:
+    """Cancels the running task at the first signal; the event tells that this was the cause. A second signal ends the
+    process, also where the loop hangs and hears of neither."""
     stopping = asyncio.Event()
     main = asyncio.current_task()
     assert main is not None
 
     def on_signal() -> None:
-        if stopping.is_set():
-            if postgres:
-                postgres.kill()
-            os._exit(1)
         stopping.set()
         main.cancel()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    end_at_second_signal()
     return stopping
 
 

@@ -6,5 +6,6 @@ pub mod edge;
 pub mod hub;
 pub mod process;
 mod python;
+pub mod signals;
 pub mod structures;
 mod sync;

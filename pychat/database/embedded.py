@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import structlog
 
+from pychat._core import end_along
 from pychat.database.server_files import (
     OLDER_MAJORS,
     SERVER_MAJOR,
@@ -68,7 +69,6 @@ class EmbeddedPostgres:
         self._cluster = self._data_dir / "postgres"
         self._log_file = self._data_dir / "postgres.log"
         self._lock: IO[str] | None = None
-        self._initdb: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -105,19 +105,10 @@ class EmbeddedPostgres:
             self._supervisor = None
         if self._process is not None:
             await asyncio.to_thread(_stop_process, self._process.pid, self._process)
+            end_along(0, 0)
             self._process = None
             with contextlib.suppress(OSError):
                 self._socket_dir.rmdir()
-
-    def kill(self) -> None:
-        """Tells the server, or what makes its cluster, to go down without a checkpoint, and does not wait: for a
-        process that ends at once."""
-        # initdb would only take note of a SIGQUIT, and may finish first; what it has made by then is thrown away.
-        for process, number in ((self._initdb, signal.SIGKILL), (self._process, signal.SIGQUIT)):
-            if process is not None:
-                # With the programs that it has started in turn; the server's own processes follow it by themselves.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
 
     def _prepare(self) -> list[str | Path]:
         """Everything up to the server's command line, which it returns."""
@@ -178,12 +169,14 @@ class EmbeddedPostgres:
         # Whoever gets into the socket's folder is let in.
         access = ["--username=pychat", "--auth=trust"]
         options = ["-D", str(draft), *encoding, *access, "--no-instructions"]
-        self._initdb = self._account.start([programs / "initdb", *options], subprocess.PIPE)
-        done, output = outcome(self._initdb)
+        initdb = self._account.start([programs / "initdb", *options], subprocess.PIPE)
+        # It would only take note of a SIGQUIT, and may finish first; what it has made by then is thrown away.
+        end_along(initdb.pid, signal.SIGKILL)
+        done, output = outcome(initdb)
+        end_along(0, 0)
         if not done:
-            why = output.rpartition("\n")[2] or f"initdb ended with {self._initdb.returncode}"
+            why = output.rpartition("\n")[2] or f"initdb ended with {initdb.returncode}"
             raise EmbeddedPostgresError(f"cannot create the database in {draft}: {why}")
-        self._initdb = None
         draft.rename(self._cluster)
 
     def _make_socket_dir(self) -> Path:
@@ -220,7 +213,10 @@ class EmbeddedPostgres:
 
     def _spawn(self, args: list[str | Path]) -> subprocess.Popen[bytes]:
         with open(self._log_file, "ab", opener=_private) as output:
-            return self._account.start(args, output)
+            process = self._account.start(args, output)
+        # Without a checkpoint. The processes of its own follow the server by themselves.
+        end_along(process.pid, signal.SIGQUIT)
+        return process
 
     async def _supervise(self, args: list[str | Path]) -> None:
         while True:

@@ -17,6 +17,8 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("ApiError", module.py().get_type::<reply::ApiError>())?;
+    module.add_function(wrap_pyfunction!(process::end_along, module)?)?;
+    module.add_function(wrap_pyfunction!(process::end_at_second_signal, module)?)?;
     module.add_function(wrap_pyfunction!(process::give_way, module)?)?;
     module.add_function(wrap_pyfunction!(process::open_files, module)?)?;
     module.add_function(wrap_pyfunction!(process::release_memory, module)?)?;

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-use crate::process;
+use crate::{process, signals};
 
 #[pyfunction]
 pub fn release_memory(py: Python<'_>) {
@@ -17,4 +17,14 @@ pub fn give_way() -> PyResult<()> {
 #[pyfunction]
 pub fn open_files(py: Python<'_>) -> PyResult<usize> {
     Ok(py.detach(process::open_files)?)
+}
+
+#[pyfunction]
+pub fn end_at_second_signal() -> PyResult<()> {
+    Ok(signals::end_at_second()?)
+}
+
+#[pyfunction]
+pub fn end_along(group: u32, number: u8) {
+    signals::end_along(group, number);
 }

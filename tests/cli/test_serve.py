@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.server import Options, Server, running, start_process
+from tests.support.signals import is_taken
 from tests.support.wait import wait_until
 
 Start = Callable[..., "Process"]
@@ -125,14 +126,28 @@ def test_a_second_signal_ends_the_process_at_once(start: Start, server_options: 
     options = server_options()
     environment = {name: value for name, value in options.environment.items() if name != "PYCHAT_DATABASE__URL"}
     server = Server(Options(options.folder, environment, {}))
+    alice = server.person()
     # Keeps the first stop busy for a moment.
     with connected(server, HALF_A_REQUEST):
         server.terminate()
         wait_until(lambda: not accepts(server), "the server is stopping")
         os.kill(server.pid, signal.SIGINT)
-        assert server.exit_code() == 1
-    again = start(PYCHAT_DATABASE__DATA_DIR=environment["PYCHAT_DATABASE__DATA_DIR"])
-    wait_until(lambda: "Ctrl+C" in again.log, "the data can be used at once")
+        assert server.exit_code() == 128 + signal.SIGINT
+    with running(server.options) as again:
+        answer = again.anonymous().login(alice.username, alice.password)
+        assert answer.status_code == 200, "the data is there, and can be used at once"
+
+
+def test_a_second_signal_while_the_database_is_made(start: Start) -> None:
+    process = start()
+    wait_until((process.data_dir / "postgres.new" / "PG_VERSION").exists, "the database is being made")
+    process.popen.terminate()
+    wait_until(lambda: is_taken(process.popen.pid, signal.SIGTERM), "the first signal is taken")
+    process.popen.terminate()
+    assert process.exit_code() == 128 + signal.SIGTERM
+    wait_until(lambda: not process.has_database(), "nothing is left running")
+    again = start(PYCHAT_DATABASE__DATA_DIR=str(process.data_dir))
+    wait_until(lambda: "Ctrl+C" in again.log, "it is made anew")
     again.popen.terminate()
     assert again.exit_code() == 0
 

@@ -107,33 +107,10 @@ async def test_another_process_with_the_number_of_a_dead_server_is_left_alone(da
     await server.start()
     pid_file = data_dir / "postgres" / "postmaster.pid"
     content = pid_file.read_text().splitlines()
-    server.kill()
     await server.stop()
     # Ours, which would end this test.
     pid_file.write_text("\n".join([str(os.getpid()), *content[1:]]))
     server._stop_leftover()
-
-
-async def test_kill_does_not_wait_and_loses_nothing(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
-    dsn = await server.start()
-    await fetchval(dsn, "CREATE TABLE kept (n int)")
-    server.kill()
-    await server.stop()
-    await server.start()
-    assert await fetchval(dsn, "SELECT count(*) FROM kept") == 0
-    await server.stop()
-
-
-async def test_kill_ends_the_making_of_a_cluster(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
-    starting = asyncio.create_task(server.start())
-    async with asyncio.timeout(30):
-        while server._initdb is None:
-            await asyncio.sleep(0.001)
-    server.kill()
-    with pytest.raises(EmbeddedPostgresError, match="cannot create the database"):
-        await starting
 
 
 async def test_a_folder_whose_name_is_long_and_odd(workspace: Path) -> None:
