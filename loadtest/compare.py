@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,9 +37,10 @@ class Measured(NamedTuple):
 
 @click.command()
 @click.option("--seconds", default=8, show_default=True, type=click.IntRange(3, 600), help="Of each measurement.")
+@click.option("--runs", default=1, show_default=True, type=click.IntRange(1, 99), help="Of each, for the medians.")
 @click.option("--only", multiple=True, help="Only peers whose name begins so; may be given several times.")
 @click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path))
-def main(seconds: int, only: tuple[str, ...], out: Path) -> None:
+def main(seconds: int, runs: int, only: tuple[str, ...], out: Path) -> None:
     """Measures each server on one core, the load on another: what a publish costs, how long a delivery takes,
     what a held connection weighs.
 
@@ -56,7 +58,7 @@ def main(seconds: int, only: tuple[str, ...], out: Path) -> None:
             continue
         click.echo(f"{peer.name} ...")
         try:
-            measured[peer.name] = _measure(peer, cores, seconds)
+            measured[peer.name] = medians([_measure(peer, cores, seconds) for _ in range(runs)])
         except Exception as error:  # one that cannot be built or started must not cost the others' figures
             # Some bring a server's whole log.
             click.echo(shorten(f"{peer.name}: left out: {error}", 400))
@@ -100,6 +102,13 @@ def _measure(peer: Peer, cores: list[int], seconds: int) -> Measured:
         few, many = (driven(rate=10, duration=3, idle_polls=held).memory_bytes for held in HELD_FOR_MEMORY)
         figures["bytes_per_held_connection"] = (many - few) / (HELD_FOR_MEMORY[1] - HELD_FOR_MEMORY[0])
     return Measured(figures, notes)
+
+
+def medians(runs: Sequence[Measured]) -> Measured:
+    """Each figure's, over the runs that have it; what was noted of any run stays."""
+    keys = dict.fromkeys(key for run in runs for key in run.figures)
+    figures = {key: statistics.median(run.figures[key] for run in runs if key in run.figures) for key in keys}
+    return Measured(figures, list(dict.fromkeys(note for run in runs for note in run.notes)))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from loadtest import compare
-from loadtest.compare import BASE, Measured, table
+from loadtest.compare import BASE, Measured, medians, table
 from loadtest.driver_process import Driven, Unsound
 from loadtest.peers import Peer, Started
 
@@ -37,6 +37,15 @@ def test_a_rate_that_the_load_set_is_marked_and_what_was_not_held_left_out() -> 
     assert ">100" not in lines[BASE]
     assert lines["lossy"].split() == ["lossy", *"-------"]
     assert "lossy, at 5,000/s: 7 accepted messages did not come" in shown
+
+
+def test_of_several_runs_the_medians_count_and_every_note_stays() -> None:
+    runs = [
+        Measured({"cpu_us_per_publish": 10, "publishes_per_sec": 300}, []),
+        Measured({"cpu_us_per_publish": 90}, ["as fast as it can: lost"]),
+        Measured({"cpu_us_per_publish": 12, "publishes_per_sec": 100}, ["as fast as it can: lost"]),
+    ]
+    assert medians(runs) == Measured({"cpu_us_per_publish": 12, "publishes_per_sec": 200}, ["as fast as it can: lost"])
 
 
 def test_without_pychat_there_are_no_ratios() -> None:
