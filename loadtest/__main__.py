@@ -17,7 +17,7 @@ import psutil
 from loadtest.charts import draw_run
 from loadtest.history import latest_requests, read_history, read_requests
 from loadtest.profile import Profile, ProfileError, load_profile, names
-from loadtest.report import GENERATOR, SERVER, Verdict, judge, write_report
+from loadtest.report import GENERATOR, SERVER, Stages, Verdict, judge, write_report
 from loadtest.sampler import Sampler
 from tests.support.folder import servers_folder
 from tests.support.server import Options, running
@@ -48,8 +48,10 @@ def main(profile_name: str, host: str | None, out: Path | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     click.echo(f"{profile_name}: {profile.description}")
     with _server(host) as (url, pid):
-        verdict = _run(profile_name, profile, url, pid, out)
+        verdict, stages = _run(profile_name, profile, url, pid, out)
     click.echo(verdict.table())
+    if stages:
+        click.echo(f"\n{stages.table()}\n")
     click.echo(f"report: {out / 'report.html'}")
     sys.exit(0 if verdict.holds else 1)
 
@@ -66,10 +68,10 @@ def _server(host: str | None) -> Iterator[tuple[str, int | None]]:
             yield server.url, server.pid
 
 
-def _run(name: str, profile: Profile, url: str, pid: int | None, out: Path) -> Verdict:
-    rows_file = out / "rows.json"
+def _run(name: str, profile: Profile, url: str, pid: int | None, out: Path) -> tuple[Verdict, Stages | None]:
+    counted_file = out / "counted.json"
     history = out / "locust_stats_history.csv"
-    for of_the_run_before in (rows_file, history):
+    for of_the_run_before in (counted_file, history):
         of_the_run_before.unlink(missing_ok=True)
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--host", url, "--headless", "--only-summary"]
     command += ["--csv", str(out / "locust"), "--csv-full-history", "--html", str(out / "locust.html")]
@@ -77,7 +79,7 @@ def _run(name: str, profile: Profile, url: str, pid: int | None, out: Path) -> V
     environment = {
         **os.environ,
         "PYCHAT_LOAD_PROFILE": name,
-        "PYCHAT_LOAD_ROWS": str(rows_file),
+        "PYCHAT_LOAD_COUNTED": str(counted_file),
         "PYTHONPATH": str(LOCUSTFILE.parent.parent),
     }
     began = datetime.now().astimezone()
@@ -92,10 +94,13 @@ def _run(name: str, profile: Profile, url: str, pid: int | None, out: Path) -> V
         finally:
             locust.kill()
             locust.wait()
-    if not rows_file.exists():
+    if not counted_file.exists():
         raise click.ClickException(f"the load generator failed; see {out / 'locust.log'}")
-    rows: list[dict[str, Any]] = json.loads(rows_file.read_text())
+    counted: dict[str, Any] = json.loads(counted_file.read_text())
+    rows = counted["rows"]
     verdict = judge(profile, rows, sampler.samples)
+    # One alone says what all rows say.
+    stages = Stages.of(profile, counted["stages"]) if len(profile.stages) > 1 else None
     draw_run(
         out / "charts.png",
         f"pychat under the profile {name}",
@@ -104,8 +109,8 @@ def _run(name: str, profile: Profile, url: str, pid: int | None, out: Path) -> V
         read_history(history, "message"),
         sampler.samples,
     )
-    write_report(out, name, profile, url, began, rows, verdict)
-    return verdict
+    write_report(out, name, profile, url, began, rows, verdict, stages)
+    return verdict, stages
 
 
 def _wait(locust: "subprocess.Popen[bytes]", profile: Profile, history: Path) -> None:

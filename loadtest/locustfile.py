@@ -20,6 +20,7 @@ import gevent
 import jwt
 from locust import FastHttpUser, LoadTestShape, constant_throughput, events, task
 from locust.env import Environment
+from locust.stats import RequestStats
 
 from loadtest.profile import Profile, load_profile
 
@@ -32,6 +33,7 @@ MESSAGES_PER_SECOND: Final = PROFILE.messages_per_second if PROFILE else 0.5
 LAST_MESSAGES_WITHIN_SEC: Final = 10.0
 # Of a token's lifetime; a poll that is begun just before is held for seconds.
 RENEWED_AT_SHARE: Final = 0.8
+STAGES: Final = [RequestStats(use_response_times_cache=False) for _ in (PROFILE.stages if PROFILE else ())]
 TEXT: Final = "Shall we meet at the old bridge after work, about six?"
 
 
@@ -209,30 +211,57 @@ class Person(FastHttpUser):
         )
 
 
+# Locust has no types for what is below.
 if PROFILE is not None:
     # Only with a profile: a shape would take the number of users out of the hands of whoever uses the web page.
     profile = PROFILE
 
     class ProfileShape(LoadTestShape):
         def tick(self) -> tuple[int, float] | None:
-            return profile.at(self.get_run_time())  # type: ignore[no-untyped-call] # Locust has no types here
+            number = profile.at(self.get_run_time())  # type: ignore[no-untyped-call]
+            return None if number is None else (profile.stages[number].users, profile.stages[number].spawn_rate)
+
+    @events.init.add_listener  # type: ignore[untyped-decorator]
+    def count_by_stage(environment: Environment, **_: object) -> None:
+        """Counts each request once more for the stage in which it ended."""
+
+        def count(
+            request_type: str,
+            name: str,
+            response_time: float,
+            response_length: int,
+            exception: Exception | None,
+            **_: object,
+        ) -> None:
+            # What ends while all leave is of no stage.
+            number = profile.at(environment.shape_class.get_run_time())  # type: ignore[union-attr]
+            if number is not None:
+                STAGES[number].log_request(request_type, name, response_time, response_length)  # type: ignore[arg-type]
+                if exception:
+                    STAGES[number].log_error(request_type, name, exception)
+
+        environment.events.request.add_listener(count)  # type: ignore[no-untyped-call]
 
 
-@events.quitting.add_listener  # type: ignore[untyped-decorator] # nor here
-def write_rows(environment: Environment, **_: object) -> None:
+@events.quitting.add_listener  # type: ignore[untyped-decorator]
+def write_counted(environment: Environment, **_: object) -> None:
     """Leaves what was counted where `make load` looks for it."""
-    if "PYCHAT_LOAD_ROWS" in os.environ:
-        rows = [
-            {
-                "kind": entry.method,
-                "name": entry.name,
-                "count": entry.num_requests,
-                "failed": entry.num_failures,
-                **{f"p{share * 100:g}_ms": entry.get_response_time_percentile(share) for share in (0.5, 0.95, 0.99)},
-                "max_ms": entry.max_response_time,
-            }
-            for entry in environment.stats.entries.values()
-        ]
-        Path(os.environ["PYCHAT_LOAD_ROWS"]).write_text(json.dumps(rows))
+    if "PYCHAT_LOAD_COUNTED" in os.environ:
+        counted = {"rows": _rows(environment.stats), "stages": [_rows(stats) for stats in STAGES]}
+        Path(os.environ["PYCHAT_LOAD_COUNTED"]).write_text(json.dumps(counted))
         # Locust would answer 1 for any failed request; the thresholds judge.
         environment.process_exit_code = 0
+
+
+def _rows(stats: RequestStats) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": entry.method,
+            "name": entry.name,
+            "count": entry.num_requests,
+            "failed": entry.num_failures,
+            **{f"p{share * 100:g}_ms": entry.get_response_time_percentile(share) for share in (0.5, 0.95, 0.99)},
+            "max_ms": entry.max_response_time,
+        }
+        for entry in stats.entries.values()
+    ]

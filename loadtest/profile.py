@@ -44,13 +44,13 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
         """How long it takes, without starting and reporting."""
         return sum(stage.seconds for stage in self.stages)
 
-    def at(self, second: float) -> tuple[int, float] | None:
-        """Users and spawn rate wanted `second` seconds after the start; `None` when it is over."""
+    def at(self, second: float) -> int | None:
+        """The index of the stage that is on `second` seconds after the start; `None` when all are over."""
         end = 0.0
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages):
             end += stage.seconds
             if second < end:
-                return stage.users, stage.spawn_rate
+                return number
         return None
 
 

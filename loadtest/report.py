@@ -21,6 +21,9 @@ GENERATOR: Final = "load generator"
 # A Python process on one core answers late from here on: what is then measured is the generator.
 GENERATOR_BUSY_CORES: Final = 0.9
 GENERATOR_BUSY_SHARE: Final = 0.1  # of the samples
+# Whose latencies count, by the kind and name of their rows.
+MEASURED: Final = {"send": ("POST", "send"), "delivery": ("DELIVERY", "message")}
+PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
 class Check(NamedTuple):
@@ -45,6 +48,71 @@ class Verdict(NamedTuple):
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 
+class StageFigures(NamedTuple):
+    """What was measured while so many people were wanted, from when they began to come until the next stage."""
+
+    people: int
+    sends_per_sec: float
+    failed: int  # requests of any kind
+    send_p50_ms: float | None  # `None` where nothing was sent, or came
+    send_p95_ms: float | None
+    send_p99_ms: float | None
+    delivery_p50_ms: float | None
+    delivery_p95_ms: float | None
+    delivery_p99_ms: float | None
+
+
+class Stages(NamedTuple):
+    figures: list[StageFigures]
+    breaks: str  # from how many people on the latency is more than the profile allows for the whole run
+
+    @classmethod
+    def of(cls, profile: Profile, counted: Sequence[Sequence[Mapping[str, Any]]]) -> "Stages":
+        """From the rows of each stage."""
+        figures = []
+        for stage, rows in zip(profile.stages, counted, strict=True):
+            by_name = {(row["kind"], row["name"]): row for row in rows}
+            sends = by_name.get(MEASURED["send"], {"count": 0})
+            latencies = {
+                f"{what}_{percentile}": by_name[key][percentile] if key in by_name else None
+                for what, key in MEASURED.items()
+                for percentile in PERCENTILES
+            }
+            failed = sum(row["failed"] for row in rows if row["kind"] in METHODS)
+            figures.append(StageFigures(stage.users, sends["count"] / stage.seconds, failed, **latencies))
+        return cls(figures, _where_it_breaks(profile, figures))
+
+    def rows(self) -> list[list[str]]:
+        return [[_shown(figure) for figure in stage] for stage in self.figures]
+
+    def table(self) -> str:
+        lines = [STAGE_COLUMNS, *self.rows()]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(STAGE_COLUMNS))]
+        shown = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+        return "\n".join(f"  {line}" for line in ["By stage, latencies in ms:", *shown, self.breaks])
+
+
+STAGE_COLUMNS: Final = [
+    field.removesuffix("_ms").replace("_per_sec", "/s").replace("_", " ") for field in StageFigures._fields
+]
+
+
+def _where_it_breaks(profile: Profile, figures: Sequence[StageFigures]) -> str:
+    thresholds = profile.thresholds
+    for number, stage in enumerate(figures, 1):
+        broken = [
+            f"{what}'s p95 is {measured:,.0f} ms, above {allowed:g}"
+            for what, measured, allowed in (
+                ("a send", stage.send_p95_ms, thresholds.send_p95_ms),
+                ("a delivery", stage.delivery_p95_ms, thresholds.delivery_p95_ms),
+            )
+            if measured is not None and measured > allowed
+        ]
+        if broken:
+            return f"It breaks with {stage.people} people (stage {number}): {'; '.join(broken)}."
+    return "It breaks nowhere: in each stage p95 is within what the profile allows."
+
+
 def judge(profile: Profile, rows: Sequence[Mapping[str, Any]], samples: Mapping[str, Sequence[Sample]]) -> Verdict:
     """Holds the rows that Locust counted against the profile's thresholds."""
     by_name = {(row["kind"], row["name"]): row for row in rows}
@@ -60,8 +128,8 @@ def judge(profile: Profile, rows: Sequence[Mapping[str, Any]], samples: Mapping[
         )
     ]
     for what, key, allowed in (
-        ("send, p95", ("POST", "send"), thresholds.send_p95_ms),
-        ("delivery end to end, p95", ("DELIVERY", "message"), thresholds.delivery_p95_ms),
+        ("send, p95", MEASURED["send"], thresholds.send_p95_ms),
+        ("delivery end to end, p95", MEASURED["delivery"], thresholds.delivery_p95_ms),
     ):
         row = by_name.get(key)
         # Where nothing was measured nothing holds.
@@ -102,6 +170,7 @@ def write_report(
     began: datetime,
     rows: Sequence[Mapping[str, Any]],
     verdict: Verdict,
+    stages: Stages | None,
 ) -> None:
     """Writes `summary.json` and `report.html`, which shows `charts.png` beside it."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
@@ -112,6 +181,7 @@ def write_report(
         "holds": verdict.holds,
         "checks": [check._asdict() for check in verdict.checks],
         "notes": verdict.notes,
+        "stages": [stage._asdict() for stage in stages.figures] if stages else [],
         "rows": rows,
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
@@ -121,6 +191,12 @@ def write_report(
     )
     columns = ["kind", "name", "count", "failed", "p50_ms", "p95_ms", "p99_ms", "max_ms"]
     counted = _table(columns, [[_shown(row[column]) for column in columns] for row in rows])
+    by_stage = ""
+    if stages:
+        by_stage = (
+            f"<h2>By stage</h2>\n<p>{html.escape(stages.breaks)} Latencies are in ms, of all that ended in a stage, "
+        )
+        by_stage += f"the coming and going of its people included.</p>\n{_table(STAGE_COLUMNS, stages.rows())}"
     notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in verdict.notes)
     (out / "report.html").write_text(
         f"""<!doctype html>
@@ -136,6 +212,7 @@ img {{ max-width: 100% }} .note {{ background: #fef3c7; padding: .6rem 1rem }}
 <p>{began:%Y-%m-%d %H:%M %Z}; {html.escape(url)}; generator and report on {html.escape(machine)}.</p>
 {notes}{checks}
 <p><img src="charts.png" alt="People online, throughput, latencies, CPU and memory over the time of the test"></p>
+{by_stage}
 <h2>All rows</h2>
 <p>DELIVERY is from just before a send to the other's poll having brought it. A held poll's duration is
 the waiting that it is for.</p>
@@ -147,6 +224,8 @@ the waiting that it is for.</p>
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "none"
     return f"{value:,.0f}" if isinstance(value, float) else str(value)
 
 

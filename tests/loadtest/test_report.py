@@ -1,11 +1,14 @@
 """What a load test's figures come to."""
 
+import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loadtest.profile import Profile, Stage, Thresholds
-from loadtest.report import GENERATOR, SERVER, judge
+from loadtest.report import GENERATOR, SERVER, Stages, judge, write_report
 from loadtest.sampler import Sample
 
 PROFILE = Profile("a test", [Stage(1, 1, 1)], Thresholds(send_p95_ms=10, delivery_p95_ms=20))
@@ -57,3 +60,34 @@ def test_memory_that_keeps_growing_does_not_hold(last: int, holds: bool) -> None
     ]
     assert judge(profile, GOOD, {**IDLE, SERVER: memory}).holds is holds
     assert judge(profile, GOOD, IDLE).holds
+
+
+STAGED = Profile("a test", [Stage(users, 1, 10) for users in (50, 100, 200)], Thresholds(10, 20))
+
+
+def stage(send_p95_ms: float, delivery_p95_ms: float) -> list[dict[str, Any]]:
+    others = {"p50_ms": 1.0, "p99_ms": 99.0, "max_ms": 99.0}
+    rows = [row("POST", "send", failed=3, p95_ms=send_p95_ms), row("DELIVERY", "message", p95_ms=delivery_p95_ms)]
+    return [{**one, **others} for one in rows]
+
+
+def test_stages_say_with_how_many_people_it_breaks(tmp_path: Path) -> None:
+    stages = Stages.of(STAGED, [stage(5, 6), stage(9, 21), stage(40, 50)])
+    assert stages.breaks == "It breaks with 100 people (stage 2): a delivery's p95 is 21 ms, above 20."
+    assert [(one.people, one.sends_per_sec, one.failed, one.send_p95_ms) for one in stages.figures] == [
+        (50, 10, 3, 5),
+        (100, 10, 3, 9),
+        (200, 10, 3, 40),
+    ]
+    rows = stage(40, 50)
+    write_report(tmp_path, "own", STAGED, "http://x", datetime.now(UTC), rows, judge(STAGED, rows, IDLE), stages)
+    assert json.loads((tmp_path / "summary.json").read_text())["stages"][1]["delivery_p95_ms"] == 21
+    page = (tmp_path / "report.html").read_text()
+    assert stages.breaks.replace("'", "&#x27;") in page
+    assert "<td>21</td>" in page
+
+
+def test_stages_in_which_nothing_was_sent_break_nothing() -> None:
+    stages = Stages.of(STAGED, [[], stage(5, 6), []])
+    assert stages.breaks.startswith("It breaks nowhere")
+    assert "none" in stages.table().splitlines()[2]
