@@ -15,7 +15,8 @@
 //!   is in doubt a repeat is told so, whether or not anything is accepted: it must not hear that its message is not
 //!   stored.
 //! - `pending` and `bytes` count a message until its batch is settled, and a repeat that waits for its first until it
-//!   is answered; both are bounded, and beyond them nothing is accepted.
+//!   is answered; both are bounded, and beyond them nothing is accepted. `bytes` is no less than what all of them take
+//!   here (`memory.rs`).
 //! - A client id that is out stands in `claims`; a committed one is put into `recent` before it leaves `claims`. So one
 //!   that is repeated at any time finds the first, in one of them or in the database. Those of a batch that was lost
 //!   stay until the next writer opens: what it finds in the database is final.
@@ -28,9 +29,11 @@
 //! looks, senders push before they wake.
 
 mod batch;
+mod memory;
 mod rows;
 mod settle;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -54,8 +57,8 @@ pub type Claim = (UserId, Arc<str>);
 
 /// Rows a batch: beyond some hundred they cost what they cost singly, and the senders wait for all of them.
 const MAX_ROWS: usize = 1_000;
-/// Memory that may be pending: a thousand of the largest messages, or 160,000 small ones.
-const MAX_BYTES: usize = 32 << 20;
+/// Memory that may be pending: a thousand of the largest messages, or 60,000 small ones with a client id each.
+pub const MAX_BYTES: usize = 32 << 20;
 /// Client ids remembered here, about 25 MB when full: the last minute of a busy server. Older ones are in the database.
 const RECENT_CLAIMS: usize = if cfg!(feature = "models") { 2 } else { 1 << 18 };
 
@@ -120,12 +123,6 @@ struct Entry {
 }
 
 impl Entry {
-    /// Memory that it takes, about; the text is in it twice.
-    fn bytes(&self) -> usize {
-        let client_id = self.post.client_id.as_ref().map_or(0, |client_id| client_id.len());
-        size_of::<Self>() + self.post.text.len() + self.post.message.cost() + client_id
-    }
-
     fn claim(&self) -> Option<Claim> {
         Some((self.post.sender, Arc::clone(self.post.client_id.as_ref()?)))
     }
@@ -159,9 +156,11 @@ enum Standing {
 
 #[derive(Debug, Default)]
 struct State {
-    gathered: Vec<Entry>,
+    /// Batch by batch: so that what is behind a full one need not be moved, nor is ever twice in memory as it grows.
+    gathered: VecDeque<Vec<Entry>>,
     claims: HashMap<Claim, Claimed>,
     pending: usize,
+    /// Memory that they take at most, but for the table of `claims`.
     bytes: usize,
     is_open: bool,
     is_out: bool,
@@ -191,23 +190,24 @@ impl Journal {
             if let Some(id) = claim.as_ref().and_then(|claim| self.recent.get(claim)) {
                 return Ok(Accepted::Repeated(id));
             }
-            let is_full = state.pending >= max_pending;
+            let room = if state.pending < max_pending { state.room() } else { 0 };
             if let Some(claimed) = claim.as_ref().and_then(|claim| state.claims.get_mut(claim)) {
                 if claimed.standing != Standing::Pending {
                     return Err(Refused::Doubted);
                 }
-                if is_full {
+                if room < memory::REPEAT {
                     return Err(Refused::Full);
                 }
                 claimed.repeats.extend(entry.waiter);
                 state.pending += 1;
+                state.bytes += memory::REPEAT;
                 return Ok(Accepted::Waiting(waiting));
             }
             if !state.is_open {
                 return Err(Refused::Closed);
             }
             let bytes = entry.bytes();
-            if is_full || state.bytes + bytes > MAX_BYTES {
+            if room < bytes {
                 return Err(Refused::Full);
             }
             state.pending += 1;
@@ -215,7 +215,10 @@ impl Journal {
             if let Some(claim) = claim {
                 state.claims.insert(claim, Claimed::default());
             }
-            state.gathered.push(entry);
+            match state.gathered.back_mut() {
+                Some(last) if last.len() < MAX_ROWS => last.push(entry),
+                _ => state.gathered.push_back(vec![entry]),
+            }
         }
         self.writer.wake();
         Ok(Accepted::Waiting(waiting))
@@ -228,14 +231,12 @@ impl Journal {
         let first;
         {
             let mut state = self.state.lock();
-            if state.is_out || state.gathered.is_empty() {
+            if state.is_out {
                 return Poll::Pending;
             }
+            let Some(next) = state.gathered.pop_front() else { return Poll::Pending };
+            entries = next;
             state.is_out = true;
-            entries = std::mem::take(&mut state.gathered);
-            if entries.len() > MAX_ROWS {
-                state.gathered = entries.split_off(MAX_ROWS);
-            }
             first = now.max(state.last_id + 1);
             state.last_id = first + entries.len() as MessageId - 1;
         }

@@ -4,7 +4,7 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
-use super::{Batch, Claim, Entry, Journal, MessageId, Outcome, Repeats, Standing};
+use super::{Batch, Claim, Entry, Journal, MessageId, Outcome, Repeats, Standing, memory};
 use crate::hub::mailbox::Delivery;
 
 /// Client ids that are settled before the senders get their turn at the lock: some microseconds.
@@ -29,8 +29,8 @@ impl Journal {
     /// Gives up what has gathered and is in no batch yet.
     pub fn fail_gathered(&self) -> usize {
         let gathered = mem::take(&mut self.state.lock().gathered);
-        let failed = gathered.len();
-        self.fail(gathered);
+        let failed = gathered.iter().map(Vec::len).sum();
+        gathered.into_iter().for_each(|entries| self.fail(entries));
         failed
     }
 
@@ -104,6 +104,7 @@ impl Journal {
                 };
                 let repeats = repeats.unwrap_or_default();
                 state.pending -= repeats.len();
+                state.bytes -= repeats.len() * memory::REPEAT;
                 waiting.extend(repeats.into_iter().map(|waiter| (*index, waiter)));
             }
         }
@@ -116,6 +117,7 @@ impl Journal {
         let mut state = self.state.lock();
         state.pending -= entries.len();
         state.bytes -= bytes;
+        state.shrink();
     }
 
     fn let_the_next_out(&self) {
