@@ -157,7 +157,8 @@ class JournalWriter:
                 self._partitioned_until = await make_partitions(self._database, batch.message_ids[0], batch.last_id)
             await store(self._session, batch, self._on_repeats)
         except (NotStored, DatabaseUnavailable, asyncpg.PostgresError) as failure:
-            # The last is of a partition that cannot be made.
+            # The last is of a partition that cannot be made. One that was there may be gone: the next batch looks.
+            self._partitioned_until = 0
             log.error("messages could not be stored", count=batch.size, reason=one_line(failure))
             return False
         except MaybeStored as failure:

@@ -11,6 +11,7 @@ import pytest
 from pychat._core import Core
 from pychat.database.pool import Database
 from pychat.journal import session
+from pychat.journal.partitions import WEEK, now_id, partition_name
 from pychat.journal.writer import JournalWriter
 from tests.support.journal import counted, new_core, post, writing
 
@@ -129,6 +130,15 @@ async def test_a_second_process_waits_for_the_first(core: Core, database: Databa
         assert not second.done()
         assert (await post(core, "meanwhile")).status == 201
     (await second).terminate()
+
+
+async def test_a_partition_that_is_gone_is_made_anew(core: Core, database: Database) -> None:
+    async with writing(core, database):
+        assert (await post(core, "one")).status == 201
+        await database.execute(f"DROP TABLE {partition_name(now_id() // WEEK)}")
+        assert (await post(core, "two")).status == 503
+        assert (await post(core, "three")).status == 201
+    assert await texts(database) == ["three"]
 
 
 async def test_a_stop_writes_what_was_accepted(core: Core, database: Database) -> None:
