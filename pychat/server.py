@@ -17,11 +17,12 @@ from pychat.database.pool import Database, DatabaseUnavailable, without_secrets
 from pychat.database.server_files import EmbeddedPostgresError
 from pychat.dynconf.fallback import load_fallback
 from pychat.dynconf.schemas import DynamicConfigError
+from pychat.journal.session import TakenOver
 from pychat.listeners import Addresses, ListenError, free_addresses, listening
 from pychat.settings import Settings, SettingsError, parse_listen
 from pychat.users.keys import load_signing_key
 
-# What an operator can set right: told in one line, without a stack.
+# What an operator can set right, or whoever starts the server again: told in one line, without a stack.
 START_ERRORS = (
     SettingsError,
     DynamicConfigError,
@@ -29,6 +30,7 @@ START_ERRORS = (
     DatabaseUnavailable,
     MigrationError,
     ListenError,
+    TakenOver,
 )
 
 
@@ -93,8 +95,10 @@ async def _serve(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
             gc.collect()
             gc.freeze()
             _announce(settings, addresses)
-            await asyncio.wait([application])
-        raise ListenError("the listener stopped unexpectedly")
+            taken_over = asyncio.create_task(journal.taken_over.wait())
+            await asyncio.wait([application, taken_over], return_when=asyncio.FIRST_COMPLETED)
+            taken_over.cancel()
+        raise TakenOver if journal.taken_over.is_set() else ListenError("the listener stopped unexpectedly")
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -7,6 +7,7 @@ a session before it can be committed any more.
 
 import asyncio
 from collections.abc import Callable
+from uuid import UUID
 
 import asyncpg
 
@@ -34,12 +35,24 @@ SETTINGS = {
 }
 
 
-async def open_session(database: Database, on_wait: Callable[[], None], patience_sec: float = 0) -> asyncpg.Connection:
+class TakenOver(Exception):
+    """Another process has served the database since this one did."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another pychat has taken over the database; what this one knows of users and chats may be out of date"
+        )
+
+
+async def open_session(
+    database: Database, on_wait: Callable[[], None], patience_sec: float = 0, served_by: UUID | None = None
+) -> asyncpg.Connection:
     """Connects and takes the lock; waits for it as long as somebody else has it, and calls `on_wait` after
-    `patience_sec` of that.
+    `patience_sec` of that. `served_by` is the process, if it has served the database.
 
     Raises:
         DatabaseUnavailable
+        TakenOver: another one serves it by now
     """
     session = await database.connect_alone(SETTINGS, STATEMENT_TIMEOUT_SEC)
     try:
@@ -50,7 +63,7 @@ async def open_session(database: Database, on_wait: Callable[[], None], patience
         if not await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
             waiting = asyncio.get_running_loop().call_later(patience_sec, on_wait)
             try:
-                await _wait_for_lock(session)
+                await _wait_for_lock(session, served_by)
             finally:
                 waiting.cancel()
     except TROUBLE as error:
@@ -62,10 +75,30 @@ async def open_session(database: Database, on_wait: Callable[[], None], patience
     return session
 
 
-async def _wait_for_lock(session: asyncpg.Connection) -> None:
+async def _wait_for_lock(session: asyncpg.Connection, served_by: UUID | None) -> None:
     while True:
         try:
             await session.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
         except asyncpg.LockNotAvailableError:
-            continue  # somebody else has it still, and the server is there
+            # Somebody else has it still, and the server is there.
+            if served_by is not None:
+                await expect_served_by(session, served_by)
+            continue
         return
+
+
+async def expect_served_by(session: asyncpg.Connection, process: UUID) -> None:
+    """Looks whether the process that has served the database until now is the last that did.
+
+    Raises:
+        TakenOver
+    """
+    if await session.fetchval("SELECT process FROM served_by") != process:
+        raise TakenOver
+
+
+async def note_served_by(session: asyncpg.Connection, process: UUID) -> None:
+    await session.execute(
+        "INSERT INTO served_by (process) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET process = excluded.process",
+        process,
+    )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from uuid import uuid4
 
 import asyncpg
 import structlog
@@ -12,7 +13,7 @@ from pychat._core import Batch, Core, Journal, Repeats
 from pychat.database.pool import Database, DatabaseUnavailable, one_line
 from pychat.journal.claims import answer_repeats
 from pychat.journal.partitions import WEEK, make_partitions, now_id
-from pychat.journal.session import open_session
+from pychat.journal.session import TakenOver, expect_served_by, note_served_by, open_session
 from pychat.journal.storing import TROUBLE, MaybeStored, NotStored, store
 
 log = structlog.get_logger("pychat.journal")
@@ -42,8 +43,13 @@ class JournalWriter:
     """The one that writes. `lock` and `open`, then `run` until it is cancelled; `flush` before that."""
 
     def __init__(self, core: Core, database: Database) -> None:
+        self.taken_over = asyncio.Event()
+        """Another process has served the database meanwhile: this one must not go on by what it has in memory, and has
+        stopped writing for good."""
         self._journal = Journal(core)
         self._database = database
+        self._process = uuid4()
+        self._has_served = False
         self._session: asyncpg.Connection | None = None
         self._is_taking = False
         self._is_closing = False
@@ -99,6 +105,9 @@ class JournalWriter:
                 await self._see_through(batch)
                 if is_busy:
                     await asyncio.sleep(max(0, taken + SPACING_SEC - time.monotonic()))
+        except TakenOver as reason:
+            log.critical(str(reason))
+            self.taken_over.set()
         finally:
             loop.remove_reader(self._journal.fileno())
             self._refuse()
@@ -140,6 +149,8 @@ class JournalWriter:
                 await batch.publish()
             else:
                 batch.give_up()
+        except TakenOver:
+            raise
         except Exception as failure:
             # Whatever it is, the next batch may well be in order, by another session.
             log.error("writing messages failed", exc_info=failure)
@@ -217,7 +228,7 @@ class JournalWriter:
         while not self._has_session:
             try:
                 await self._lock(
-                    lambda: log.error("another pychat serves this database; no messages are taken until it stops"),
+                    lambda: log.error("another session holds the journal's lock; no messages are taken until it ends"),
                     PATIENCE_SEC,
                 )
                 await self._begin()
@@ -231,7 +242,8 @@ class JournalWriter:
     async def _lock(self, on_wait: Callable[[], None], patience_sec: float = 0) -> None:
         if self._has_session:
             return
-        self._session = await open_session(self._database, on_wait, patience_sec)
+        served_by = self._process if self._has_served else None
+        self._session = await open_session(self._database, on_wait, patience_sec, served_by)
         # The writer looks at once, and not only when it next has something to write.
         self._session.add_termination_listener(lambda _: self._signal.set())
 
@@ -239,6 +251,11 @@ class JournalWriter:
         """What a new session needs before messages are taken."""
         assert self._session is not None
         try:
+            if self._has_served:
+                await expect_served_by(self._session, self._process)
+            else:
+                await note_served_by(self._session, self._process)
+                self._has_served = True
             last_id = await self._session.fetchval(LAST_ID)
             # No id is below the partitions there are, though the clock be set back.
             self._last_id = max(last_id, now_id() - 1)

@@ -138,3 +138,34 @@ def test_a_successor_leaves_the_schema_alone_until_the_one_before_has_stopped(
         wait_until(lambda: "waiting for the pychat" in log.read_text(), "it waits")
     assert second.wait(30) == 1
     assert "cannot bring the schema up to date" in log.read_text()
+
+
+def test_a_server_whose_database_another_has_taken_over_ends_with_one_clear_line(
+    server_options: Callable[..., Options],
+) -> None:
+    options = server_options()
+    first = Server(options)
+    log = first.options.folder / "second.log"
+    second = start_process(
+        log,
+        {
+            **options.environment,
+            "PYCHAT_HTTP__LISTEN": "127.0.0.1:0",
+            "PYCHAT_MONITOR__LISTEN": "127.0.0.1:0",
+        },
+    )
+    try:
+        wait_until(lambda: "waiting for the pychat" in log.read_text(), "it waits")
+        end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        execute(
+            first.database_url, f"{end} AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        assert first.exit_code() == 1
+        lines = [line for line in first.log.splitlines() if line.startswith("pychat: ")]
+        assert len(lines) == 1, first.log
+        assert "another pychat has taken over the database" in lines[0]
+        wait_until(lambda: "pychat listens on" in log.read_text(), "the other serves")
+    finally:
+        first.kill()
+        second.terminate()
+        assert second.wait(30) == 0

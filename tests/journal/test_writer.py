@@ -13,7 +13,8 @@ from pychat.database.pool import Database
 from pychat.journal import session
 from pychat.journal.partitions import WEEK, now_id, partition_name
 from pychat.journal.writer import JournalWriter
-from tests.support.journal import counted, new_core, post, writing
+from tests.support.journal import counted, new_core, post, start_writing, writing
+from tests.support.postgres import connected
 
 
 async def texts(database: Database) -> list[str]:
@@ -130,6 +131,73 @@ async def test_a_second_process_waits_for_the_first(core: Core, database: Databa
         assert not second.done()
         assert (await post(core, "meanwhile")).status == 201
     (await second).terminate()
+
+
+LOCKS = """
+    FROM pg_locks WHERE locktype = 'advisory'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def end_session(database: Database) -> None:
+    """Ends the session of whoever writes, as a lost connection does."""
+    await database.execute(f"SELECT pg_terminate_backend(pid) {LOCKS} AND granted")
+
+
+async def test_one_that_another_has_taken_over_from_ends(
+    core: Core, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not go on by what it knows of users and chats, which the other may change."""
+    writer, running = await start_writing(core, database)
+    other = asyncio.create_task(start_writing(new_core(), database))
+    while not await database.fetchval(f"SELECT count(*) {LOCKS} AND NOT granted"):
+        await asyncio.sleep(0.01)
+    monkeypatch.setitem(session.SETTINGS, "lock_timeout", "50ms")
+    await end_session(database)
+    async with asyncio.timeout(20):
+        await running
+    assert writer.taken_over.is_set()
+    assert (await post(core, "late")).status == 503
+    other_writer, other_running = await other
+    assert other_writer.is_writing
+    other_running.cancel()
+    await asyncio.wait([other_running])
+
+
+async def test_one_that_had_been_taken_over_from_ends_too(
+    core: Core, url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the other is gone again."""
+    may_connect = asyncio.Event()
+    connect = database.connect_alone
+
+    async def connect_later(*args: Any) -> asyncpg.Connection:
+        await may_connect.wait()
+        return await connect(*args)
+
+    writer, running = await start_writing(core, database)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "connect_alone", connect_later)
+        await end_session(database)
+        while writer.is_writing:
+            await asyncio.sleep(0.01)
+        other_core = new_core()
+        async with connected(url) as elsewhere, writing(other_core, elsewhere):
+            assert (await post(other_core, "meanwhile")).status == 201
+        may_connect.set()
+        async with asyncio.timeout(20):
+            await running
+    assert writer.taken_over.is_set()
+
+
+async def test_one_that_only_lost_its_session_goes_on(core: Core, database: Database) -> None:
+    async with writing(core, database) as writer:
+        for text in ("one", "two"):
+            await end_session(database)
+            async with asyncio.timeout(20):
+                while (await post(core, text)).status != 201:
+                    await asyncio.sleep(0.01)
+        assert not writer.taken_over.is_set()
 
 
 async def test_a_partition_that_is_gone_is_made_anew(core: Core, database: Database) -> None:
