@@ -37,7 +37,7 @@ STOP_SEC = 3.0
 """They have longer, as long as a stop has not taken this; with what may follow it stays under 5 s."""
 
 FILES_RESERVED = 400
-"""Open files for what is not a public connection: operators, the database, the server itself."""
+"""Open files for what is not a public connection: operators, who is turned away, the database, the server itself."""
 
 PASSED_ON = 500
 """Public requests that the edge passes on at a time (`rust/edge/places.rs`); each takes both ends of a connection."""

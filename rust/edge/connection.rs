@@ -19,25 +19,12 @@ use super::listener::Door;
 use super::progress::{Phase, Progress};
 use super::stream::{self, Noted};
 use super::{Shared, router};
-use crate::api::{Refusal, Reply};
 
 /// Bytes a request's head may have; also the buffer a connection reads into, and all it holds while a poll is parked.
 const MAX_HEAD: usize = 8 * 1024;
 
 /// The operators' connections, which are not counted among the public ones: they get in when nobody else does.
 const MAX_OPERATORS: usize = 100;
-
-/// Says that there is no room, as far as one write goes, and hangs up.
-pub fn turn_away(stream: &TcpStream) {
-    let Reply { body, .. } = Refusal::TooManyConnections.into();
-    let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    // Whoever does not take it at once learns it from the closed connection.
-    let _ = stream.try_write(&[head.as_bytes(), &body].concat());
-}
 
 /// Serves the connection to its end.
 pub async fn serve(registered: Registered, stream: TcpStream, peer: IpAddr, forwarder: Forwarder) {
@@ -49,7 +36,7 @@ pub async fn serve(registered: Registered, stream: TcpStream, peer: IpAddr, forw
             Some(place) => Some(place),
             None => {
                 shared.refusals.too_many_of_address.add(1);
-                turn_away(&stream);
+                shared.turned_away.tell(stream);
                 return;
             }
         }

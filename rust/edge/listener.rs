@@ -108,7 +108,7 @@ fn admit(shared: &Arc<Shared>, thread: usize, stream: TcpStream, peer: SocketAdd
     // Counted here, not by the task: many may be accepted before one of their tasks runs.
     let Some(registered) = Registered::new(shared, thread, door) else {
         shared.refusals.too_many_connections.add(1);
-        connection::turn_away(&stream);
+        shared.turned_away.tell(stream);
         return;
     };
     // Answers are small and complete: waiting for more to send with them only delays them.

@@ -16,6 +16,7 @@ mod refusals;
 pub mod requests;
 mod router;
 mod stream;
+mod turned_away;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +39,7 @@ use progress::Connections;
 use pulse::Pulse;
 use refusals::Refusals;
 use requests::Requests;
+use turned_away::TurnedAway;
 
 /// For a log that is read; the process ends in any case.
 const LAST_LINE_WITHIN: Duration = Duration::from_millis(500);
@@ -85,6 +87,7 @@ struct Common {
     pulse: Pulse,
     requests: Arc<Requests>,
     places: Places,
+    turned_away: TurnedAway,
     /// The application has as many sign-ins under way as it may.
     refusing_sign_ins: AtomicBool,
     /// Public connections end when they are idle, and no new ones are taken.
@@ -120,6 +123,7 @@ impl Edge {
             addresses: Arc::new(Addresses::new(config.max_connections_per_address)),
             pulse: Pulse::new(config.watchdog),
             places: Places::new(),
+            turned_away: TurnedAway::new(),
             refusing_sign_ins: AtomicBool::new(false),
             config,
             open: [const { AtomicUsize::new(0) }; 2],

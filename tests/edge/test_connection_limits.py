@@ -68,6 +68,39 @@ def test_an_address_has_so_many(server: Server, connect: Connect) -> None:
     wait_until(lambda: is_served(connect(ADDRESSES[0])), "the place is free again")
 
 
+def test_who_is_turned_away_may_finish_its_request(server: Server, connect: Connect) -> None:
+    for wire in [connect(ADDRESSES[3]) for _ in range(OF_ADDRESS)]:
+        assert is_served(wire)
+    part = b"x" * 20_000
+    with server.frozen():
+        wire = connect(ADDRESSES[3])
+        wire.request("POST", "/v1/messages/send", [f"Content-Length: {3 * len(part)}"], part)
+    wait_until(wire.is_readable, "it is told")
+    for _ in range(2):
+        # Would fail on a connection that was reset, and the answer with it.
+        wire.send(part)
+    expect_turned_away(wire.answer())
+    assert wire.is_closed()
+
+
+def test_who_goes_on_all_the_same_is_hung_up_on(server: Server, connect: Connect) -> None:
+    for wire in [connect(ADDRESSES[4]) for _ in range(OF_ADDRESS)]:
+        assert is_served(wire)
+    flooding, silent = connect(ADDRESSES[4]), connect(ADDRESSES[4])
+    with pytest.raises(ConnectionError):
+        flooding.send(b"x" * 50_000_000)
+    wait_until(lambda: is_reset(silent), "the other is not waited for any longer")
+
+
+def is_reset(wire: Wire) -> bool:
+    """Whether the server has closed its side wholly."""
+    try:
+        wire.send(b"x")
+    except ConnectionError:
+        return True
+    return False
+
+
 def test_what_a_client_says_of_itself_does_not_count(connect: Connect) -> None:
     for _ in range(OF_ADDRESS):
         wire = connect(ADDRESSES[2])

@@ -114,10 +114,13 @@ class Wire:
                 found.append(self.answer())
         return found
 
+    def is_readable(self, within_sec: float = 0) -> bool:
+        """Whether something has come, or the end."""
+        return bool(select.select([self.socket], [], [], within_sec)[0])
+
     def is_closed(self, within_sec: float = 0) -> bool:
         """Whether the server has closed the connection; nothing else may have come."""
-        readable, _, _ = select.select([self.socket], [], [], within_sec)
-        if not readable:
+        if not self.is_readable(within_sec):
             return False
         with suppress(ConnectionError):
             came = self.socket.recv(1000)
