@@ -4,7 +4,6 @@ import asyncio
 import os
 import resource
 import socket
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from pychat.monitor.sources import edge_metrics
 from pychat.monitor.watching import watching_requests
 from pychat.services import Services
 from pychat.settings import Settings, parse_listen
+from pychat.socket_folder import SOCKET, socket_folder
 from pychat.unread_bodies import taking_unread_bodies
 
 log = structlog.get_logger("pychat.listeners")
@@ -86,9 +86,8 @@ async def listening(app: Litestar, settings: Settings, addresses: Addresses) -> 
             finally:
                 await _stop(app.state.services)
         return
-    # Made for its owner alone: whoever reaches the socket is believed to be the edge.
-    with tempfile.TemporaryDirectory(prefix="pychat-") as folder:
-        upstream = Path(folder) / "application.sock"
+    with socket_folder() as folder:
+        upstream = folder / SOCKET
         async with (
             application(_served(app, hiding_operators_routes(app)), settings, uds=upstream) as served,
             _edge(app.state.services, addresses, upstream),
