@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -26,6 +27,7 @@ ROUND_SEC = 5
 WARM_UP_SEC = 1
 ONLINE = 100_000
 REQUESTS = 320 * straight.CONNECTIONS
+COLD_RATE = 10_000
 PUBLISH = Path(__file__).with_name("publish.lua")
 SETTINGS: dict[str, dict[str, object]] = {
     **DYNAMIC_CONFIG,
@@ -45,7 +47,7 @@ def measure() -> list[Figure]:
         pairs = [Pair.introduced(server) for _ in range(PAIRS)]
         alone = sends(server, pairs)
         figures.append(Figure("CPU time of a send", alone, "us", "nchan's bare publish", nchan_publish(one)))
-        figures += [forwarded(server), delivery(server)]
+        figures += [forwarded(server), cold_tokens(server), delivery(server)]
         bring_online(server.options.environment["PYCHAT_DATABASE__URL"], server.url, SIGNING_KEY, ONLINE)
         figures.append(Figure("CPU time of a send, 100,000 online", sends(server, pairs), "us", "with 64", alone))
     two, one_thread = (statistics.median(sends_a_cpu_second(both, threads)) for threads in (2, 1))
@@ -124,6 +126,22 @@ def forwarded(server: Server) -> Figure:
         asyncio.run(straight.ask(address, request, REQUESTS))
         costs[name] = (cpu_sec(server.pid) - before) / REQUESTS * 1e6
     return Figure("CPU time of a forwarded request", costs["edge"], "us", "straight to Granian", costs["straight"])
+
+
+def cold_tokens(server: Server) -> Figure:
+    """Each send with a token whose signature must be looked at, and with one that was seen before. At a fixed rate: the
+    driver is slower where it signs them."""
+    key = {"PYCHAT_AUTH__SIGNING_KEY": SIGNING_KEY}
+    process = psutil.Process(server.pid)
+
+    def cost(**options: Any) -> float:
+        driven = drive(server.url, process, environment=key, rate=COLD_RATE, duration=ROUND_SEC, **options)
+        return driven.cpu_us_per_send
+
+    # In turn, so that what else goes on meets both.
+    rounds = [(cost(), cost(cold_tokens=True)) for _ in range(3)]
+    seen, cold = (statistics.median(costs) for costs in zip(*rounds, strict=True))
+    return Figure("CPU time of a delivered send, a new token each", cold, "us", "one token", seen)
 
 
 def delivery(server: Server) -> Figure:

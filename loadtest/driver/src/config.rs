@@ -67,6 +67,11 @@ pub struct Config {
     #[arg(long)]
     pub client_ids: bool,
 
+    /// Send each message with a token that the server has not seen before, signed here: needs the server's key in
+    /// PYCHAT_AUTH__SIGNING_KEY.
+    #[arg(long, conflicts_with = "peer")]
+    pub cold_tokens: bool,
+
     /// Bytes of a message's text, as far as it is longer than what it must say. Above 4,096, which is the most
     /// characters that a text may have, of characters of three bytes.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(..=12_000))]

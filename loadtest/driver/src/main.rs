@@ -1,7 +1,7 @@
 //! `pychat-load`: a load at a fixed rate, and the count of what became of it.
 //!
 //! `setup` makes people and sessions; `run` lets `pace` say when a send is due, `sender` send, `poller` read and `aside`
-//! ask for other things; `ledger` knows what is missing, `figures` how long things took, `report` tells. `v1` and `v2` alone
+//! ask for other things; `ledger` knows what is missing, `figures` how long things took, `report` tells; `mint` makes tokens. `v1` and `v2` alone
 //! know the API's routes and bodies, `peers` those of the servers that pychat is compared with; `inbox` is what they have in
 //! common.
 
@@ -11,6 +11,7 @@ mod config;
 mod figures;
 mod inbox;
 mod ledger;
+mod mint;
 mod pace;
 mod peers;
 mod poller;

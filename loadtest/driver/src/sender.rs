@@ -22,7 +22,10 @@ pub async fn send(run: Rc<Run>, mut client: Client) {
             None if run.client_ids => v2::message(&text, number),
             None => v1::message(&pair.chat_id, &text),
         };
-        let answer = client.ask(Method::POST, &pair.send_path, Some(&pair.sender.authorization), body).await;
+        let answer = match pair.authorization() {
+            Ok(authorization) => client.ask(Method::POST, &pair.send_path, Some(&authorization), body).await,
+            Err(error) => Err(error),
+        };
         let is_accepted = answer.as_ref().is_ok_and(|answer| answer.is_success());
         if is_accepted {
             run.ledgers[of_pair].borrow_mut().accepted(number);

@@ -5,10 +5,12 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use hyper::header::HeaderValue;
 use uuid::Uuid;
 
 use crate::client::{Address, Client};
 use crate::config::Config;
+use crate::mint::Mint;
 use crate::v1::{self, User};
 use crate::v2;
 
@@ -26,6 +28,15 @@ pub struct Pair {
     pub send_path: String,
     pub chat_id: String,
     pub sessions: Vec<Session>,
+    /// Where each send is to have a token of its own.
+    pub mint: Option<Mint>,
+}
+
+impl Pair {
+    /// The next send's.
+    pub fn authorization(&self) -> Result<HeaderValue> {
+        self.mint.as_ref().map_or_else(|| Ok(self.sender.authorization.clone()), Mint::authorization)
+    }
 }
 
 /// A session of one user's, to be polled.
@@ -72,7 +83,8 @@ async fn make_pair(mut client: Client, name: String, config: &Config) -> Result<
     let chat_id = v1::private_chat(&mut client, &sender, &reader).await?;
     let sessions = open(&mut client, &reader, config.sessions as usize).await?;
     let send_path = if config.client_ids { v2::send_path(&chat_id) } else { v1::SEND.to_owned() };
-    Ok(Pair { sender, send_path, chat_id, sessions })
+    let mint = config.cold_tokens.then(|| Mint::new(&sender)).transpose()?;
+    Ok(Pair { sender, send_path, chat_id, sessions, mint })
 }
 
 async fn open_idle(mut client: Client, name: String, count: usize) -> Result<Vec<Session>> {

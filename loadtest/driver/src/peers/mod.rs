@@ -61,7 +61,7 @@ impl Peer {
                 Self::Bare => "/return".to_owned(),
             };
             let sessions = (0..config.sessions).filter_map(|_| self.session(reader.clone())).collect();
-            pairs.push(Pair { sender, send_path, chat_id, sessions });
+            pairs.push(Pair { sender, send_path, chat_id, sessions, mint: None });
         }
         let mut idle = Vec::new();
         for number in 0..config.idle_polls {
