@@ -72,7 +72,7 @@ def overloaded_sends(server: Server) -> list[Figure]:
         rate = int(TIMES * capacity)
         return float(driven(server, rate=rate, connections=MANY_CONNECTIONS, overload=True)["sends"]["per_sec"])
 
-    useful, memory = twice(server, over)
+    useful, memory = twice(server, "sends", over)
     return [Figure(f"sends at {TIMES} times the rate", useful, PER_SECOND, "at capacity", capacity), memory]
 
 
@@ -88,7 +88,7 @@ def overloaded_profiles(server: Server) -> list[Figure]:
         refusals.append(profiles["refusal_ms"]["p99"])
         return float(profiles["per_sec"])
 
-    useful, memory = twice(server, over)
+    useful, memory = twice(server, "profiles", over)
     return [
         Figure(f"profiles at {TIMES} times the rate", useful, PER_SECOND, "at capacity", capacity),
         memory,
@@ -96,14 +96,14 @@ def overloaded_profiles(server: Server) -> list[Figure]:
     ]
 
 
-def twice(server: Server, over: Callable[[], float]) -> tuple[float, Figure]:
+def twice(server: Server, what: str, over: Callable[[], float]) -> tuple[float, Figure]:
     """What is done by the overloaded server, on the average, and its memory after the second time beside that after the
     first, which has made room for the connections."""
     first = over()
-    before = resident_bytes(server.pid)
+    before = resident_bytes(server.pid) / MEBIBYTE
     second = over()
-    after = resident_bytes(server.pid)
-    return (first + second) / 2, Figure("memory after it", after / MEBIBYTE, "MiB", "before", before / MEBIBYTE)
+    after = resident_bytes(server.pid) / MEBIBYTE
+    return (first + second) / 2, Figure(f"memory after so many {what}", after, "MiB", "before", before)
 
 
 def driven(server: Server, **options: Any) -> Any:
