@@ -36,6 +36,9 @@ DRAIN_SEC = 1.0
 STOP_SEC = 3.0
 """They have longer, as long as a stop has not taken this; with what may follow it stays under 5 s."""
 
+LAST_ANSWERS_SEC = 0.5
+"""The end of that: who has waited for the database until then is told that it was in vain."""
+
 FILES_RESERVED = 400
 """Open files for what is not a public connection: operators, who is turned away, the database, the server itself."""
 
@@ -124,11 +127,19 @@ async def _edge(services: Services, addresses: Addresses, upstream: Path) -> Asy
             # Before the polls end, so that their answers say that their connections close.
             await _stop(services, edge.drain)
             deadline = max(began + STOP_SEC, time.monotonic() + DRAIN_SEC)
-            while not edge.is_drained and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
-                await asyncio.sleep(LOOK_EVERY_SEC)
+            if not await _is_drained(edge, deadline - LAST_ANSWERS_SEC):
+                await services.database.close()
+                await _is_drained(edge, deadline)
         finally:
             edge.close()
             beating.cancel()
+
+
+async def _is_drained(edge: Edge, deadline: float) -> bool:
+    """Whether no connection is open any more, which is waited for."""
+    while not edge.is_drained and time.monotonic() < deadline:  # noqa: ASYNC110 # Rust threads count them
+        await asyncio.sleep(LOOK_EVERY_SEC)
+    return edge.is_drained
 
 
 def _max_connections(settings: Settings) -> int:
@@ -170,7 +181,9 @@ async def _stop(services: Services, drain: Callable[[], None] = lambda: None) ->
     """Refuses what is new, then waits for the messages that were accepted: whoever polls meanwhile is still to get
     them. Then drains and ends the polls."""
     services.core.refuse()
-    await services.journal.flush()
+    if not await services.journal.flush():
+        # Whoever else waits for the database need not do so any longer.
+        await services.database.close()
     drain()
     services.core.stop()
 

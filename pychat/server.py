@@ -89,15 +89,20 @@ async def _serve(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
         await journal.open()
         addresses = free_addresses(settings)
         # Entered here, not by Granian, so that it is left also when Granian's own stop must be cut short.
-        async with app.lifespan(), listening(app, settings, addresses) as application:
-            # What there is by now stays. A full collection would go through it all, for some 30 ms in which no message
-            # is stored.
-            gc.collect()
-            gc.freeze()
-            _announce(settings, addresses)
-            taken_over = asyncio.create_task(journal.taken_over.wait())
-            await asyncio.wait([application, taken_over], return_when=asyncio.FIRST_COMPLETED)
-            taken_over.cancel()
+        async with app.lifespan():
+            try:
+                async with listening(app, settings, addresses) as application:
+                    # What there is by now stays. A full collection would go through it all, for some 30 ms in which no
+                    # message is stored.
+                    gc.collect()
+                    gc.freeze()
+                    _announce(settings, addresses)
+                    taken_over = asyncio.create_task(journal.taken_over.wait())
+                    await asyncio.wait([application, taken_over], return_when=asyncio.FIRST_COMPLETED)
+                    taken_over.cancel()
+            finally:
+                # What goes on in the background is not to wait for a database that does not answer.
+                await database.close()
         raise TakenOver if journal.taken_over.is_set() else ListenError("the listener stopped unexpectedly")
 
 

@@ -42,6 +42,8 @@ LONGEST_SOCKET_PATH = 103  # bytes; Linux takes 107, others less
 STARTED_WITHIN_SEC = 300  # recovery after a crash reads up to max_wal_size of log
 FAST_STOP_SEC = 3.0  # then without a checkpoint, which costs a recovery at the next start but no data
 FORCED_STOP_SEC = 0.5
+FROZEN = "T"  # by a SIGSTOP
+GONE = ("", "Z")  # as a process, or but for somebody who takes note of it
 LOOK_EVERY_SEC = 0.2
 RETRY_EVERY_SEC = 1.0
 
@@ -297,15 +299,39 @@ def _runs_in(pid: int, cluster: Path) -> bool:
 
 
 def _stop_process(pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
-    """Asks a server to stop fast, then harder; returns when it is gone."""
+    """Asks a server to stop fast, then harder; returns when it is gone. One that stands still hears only the last."""
     for how, patience in ((signal.SIGINT, FAST_STOP_SEC), (signal.SIGQUIT, FORCED_STOP_SEC), (signal.SIGKILL, 1.0)):
+        is_last = how is signal.SIGKILL
+        if _state(pid)[0] == FROZEN and not is_last:
+            continue
+        # Its processes follow it by themselves, unless they stand still as well; then its memory stays in use.
+        stopping = [pid, *_children(pid)] if is_last else [pid]
+        for process in stopping:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, how)
         deadline = time.monotonic() + patience
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, how)
         while time.monotonic() < deadline:
-            if child.poll() is not None if child else not Path(f"/proc/{pid}").exists():
+            if all(_state(process)[0] in GONE for process in stopping):
+                if child:
+                    child.wait()
                 return
             time.sleep(0.01)
+
+
+def _state(pid: int) -> tuple[str, int]:
+    """What a process is at, in the system's letter for it, and its parent."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return "", 0
+    # The second field is the name in parentheses, which may hold spaces.
+    letter, parent = stat.rpartition(")")[2].split()[:2]
+    return letter, int(parent)
+
+
+def _children(pid: int) -> list[int]:
+    processes = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [process for process in processes if _state(process)[1] == pid]
 
 
 def _private(path: str, flags: int) -> int:

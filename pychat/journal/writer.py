@@ -113,9 +113,9 @@ class JournalWriter:
             self._refuse()
             self._end_session()
 
-    async def flush(self) -> None:
-        """Takes no more messages, and returns when those that were taken are written and published; or after
-        `FLUSHED_WITHIN_SEC`, when the database does not answer: then their senders are told that."""
+    async def flush(self) -> bool:
+        """Takes no more messages, and returns whether those that were taken are written and published: False after
+        `FLUSHED_WITHIN_SEC`, when the database does not answer; then their senders are told that."""
         self._is_closing = True
         self._journal.close()
         deadline = time.monotonic() + FLUSHED_WITHIN_SEC
@@ -126,6 +126,7 @@ class JournalWriter:
             self._doubt()
             for task in self._answering:
                 task.cancel()
+        return not left
 
     @property
     def _has_session(self) -> bool:

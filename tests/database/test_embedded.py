@@ -5,6 +5,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +15,9 @@ import pytest
 from pychat.database import server_files
 from pychat.database.embedded import EmbeddedPostgres
 from pychat.database.server_files import EmbeddedPostgresError
+from tests.support.postgres import freeze
+
+STOP_WITHIN_SEC = 5
 
 
 @pytest.fixture
@@ -99,6 +103,22 @@ async def test_a_server_left_over_from_a_kill_is_taken_over(data_dir: Path) -> N
     assert await fetchval(await server.start(), "SELECT 1") == 1
     assert server_pid(data_dir) != left_over
     assert not is_running(left_over)
+    await server.stop()
+
+
+@pytest.mark.parametrize("is_postmaster_frozen", [True, False])
+async def test_a_server_that_stands_still_is_stopped_all_the_same(data_dir: Path, is_postmaster_frozen: bool) -> None:
+    server = EmbeddedPostgres(data_dir)
+    connection = await asyncpg.connect(await server.start())
+    processes = freeze(data_dir)
+    if not is_postmaster_frozen:
+        processes[0].resume()
+    began = time.monotonic()
+    await server.stop()
+    assert time.monotonic() - began < STOP_WITHIN_SEC
+    assert not any(is_running(process.pid) for process in processes)
+    connection.terminate()
+    assert await fetchval(await server.start(), "SELECT 1") == 1
     await server.stop()
 
 

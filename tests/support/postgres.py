@@ -43,21 +43,15 @@ class Postgres:
 
     def kill(self) -> None:
         """Ends the server and its sessions, as a crash of the host does (SIGKILL); it is started again by itself."""
-        postmaster = self._postmaster()
-        postmaster.suspend()  # first, so that it has no more children
-        for process in (*postmaster.children(), postmaster):
+        for process in freeze(self._data_dir):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Has the server neither answer nor hang up for the duration of a `with` block, as when its host is lost."""
-        frozen = [self._postmaster()]
-        frozen[0].suspend()  # first, so that it has no more children
-        frozen += frozen[0].children()
+        frozen = freeze(self._data_dir)
         try:
-            for process in frozen[1:]:
-                process.suspend()
             yield
         finally:
             for process in frozen:
@@ -77,11 +71,27 @@ class Postgres:
         execute(self._url, f"CREATE DATABASE {name}")
         return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
 
-    def _postmaster(self) -> psutil.Process:
-        return psutil.Process(int((self._data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
-
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def freeze(data_dir: Path) -> list[psutil.Process]:
+    """Stops the processes of the server in `data_dir`, the first one's children after it; returns them."""
+    postmaster = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+    postmaster.suspend()  # first, so that it has no more children
+    children = postmaster.children()
+    for process in children:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+    return [postmaster, *children]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it is more than an entry in the system's table."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @asynccontextmanager
