@@ -29,6 +29,11 @@ BUSY_PER_SEC = 1_000
 SPACING_SEC = 0.002
 """Beyond that rate batches are taken this far apart: tiny ones cost more CPU time than the wait costs a sender."""
 
+VERY_BUSY_PER_SEC = 10_000
+PAUSE_SEC = 0.001
+"""Up to that one the pause is no longer than this, the shortest that the loop's timers have: there the CPU time that it
+costs can be spared."""
+
 FLUSHED_WITHIN_SEC = 3.0
 LOOK_EVERY_SEC = 0.005
 
@@ -100,11 +105,11 @@ class JournalWriter:
                 if batch is None:
                     await self._signal.wait()
                     continue
-                is_busy = batch.size > BUSY_PER_SEC * (taken - last_taken)
+                per_sec = batch.size / (taken - last_taken)
                 last_taken = taken
                 await self._see_through(batch)
-                if is_busy:
-                    await asyncio.sleep(max(0, taken + SPACING_SEC - time.monotonic()))
+                if pause := _pause(per_sec, time.monotonic() - taken):
+                    await asyncio.sleep(pause)
         except TakenOver as reason:
             log.critical(str(reason))
             self.taken_over.set()
@@ -279,3 +284,11 @@ class JournalWriter:
         self._is_taking = False
         self._journal.close()
         self._journal.give_up()
+
+
+def _pause(per_sec: float, took_sec: float) -> float:
+    """How long to let messages gather, where so many come and the batch before took so long."""
+    if per_sec <= BUSY_PER_SEC:
+        return 0
+    left = max(0, SPACING_SEC - took_sec)
+    return left if per_sec > VERY_BUSY_PER_SEC else min(left, PAUSE_SEC)

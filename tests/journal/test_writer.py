@@ -12,7 +12,7 @@ from pychat._core import Core
 from pychat.database.pool import Database
 from pychat.journal import session
 from pychat.journal.partitions import WEEK, now_id, partition_name
-from pychat.journal.writer import JournalWriter
+from pychat.journal.writer import JournalWriter, _pause
 from tests.support.journal import counted, new_core, post, start_writing, writing
 from tests.support.postgres import connected
 
@@ -207,6 +207,14 @@ async def test_a_partition_that_is_gone_is_made_anew(core: Core, database: Datab
         assert (await post(core, "two")).status == 503
         assert (await post(core, "three")).status == 201
     assert await texts(database) == ["three"]
+
+
+@pytest.mark.parametrize(
+    ("per_sec", "took_ms", "pause_ms"),
+    [(900, 0.4, 0), (5_000, 0.4, 1), (5_000, 1.4, 0.6), (5_000, 9, 0), (20_000, 0.4, 1.6), (40_000, 9, 0)],
+)
+def test_messages_are_let_gather_where_many_come(per_sec: float, took_ms: float, pause_ms: float) -> None:
+    assert _pause(per_sec, took_ms / 1_000) == pytest.approx(pause_ms / 1_000)
 
 
 async def test_a_stop_writes_what_was_accepted(core: Core, database: Database) -> None:
