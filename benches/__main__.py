@@ -26,6 +26,7 @@ STEPS: dict[str, Callable[[], list[Figure]]] = {
     "edge": edge_figures.measure,
     "overload": overload.measure,
     "history": history.measure,
+    "short_history": history.measure_short,
 }
 FIGURES = Path(__file__).with_name("results") / "latest.json"
 RATIOS = Path(__file__).with_name("ratios.json")

@@ -1,14 +1,15 @@
-"""`make bench-check`: fails where a ratio of the Python API, or of the edge, has fallen by more than a quarter against
-ratios.json.
+"""`make bench-check`: fails where a ratio of the Python API, of the edge or of a growing history has fallen by more
+than a quarter against ratios.json.
 
 Only what is steady on a small machine that others use too: of the Python API one thread and no event loop, of the edge
-CPU time, each ratio of two measurements taken one after the other. A loss counts when it is seen three times in a row.
+CPU time, of a history the medians of its pages, each ratio of two measurements taken one after the other. A loss counts
+when it is seen three times in a row.
 """
 
 import json
 import sys
 
-from benches import edge_cost, python_api
+from benches import edge_cost, history, python_api
 from benches.__main__ import RATIOS
 from benches.figures import ratios, show
 
@@ -19,10 +20,10 @@ TIMES = 3
 
 def main() -> None:
     parts: dict[str, dict[str, float]] = json.loads(RATIOS.read_text())
-    committed = parts["python_api"] | parts["edge_cost"]
+    committed = parts["python_api"] | parts["edge_cost"] | parts["short_history"]
     lost = set(committed)
     for _ in range(TIMES):
-        figures = [*python_api.measure("-k", STEADY), *edge_cost.measure()]
+        figures = [*python_api.measure("-k", STEADY), *edge_cost.measure(), *history.measure_short()]
         show("guarded", figures)
         measured = ratios(figures)
         if unknown := measured.keys() - committed.keys():

@@ -2,7 +2,7 @@
 
 A thousand chats have their messages spread over a year of weekly partitions, so that the rows of a page lie far apart.
 One client asks for random pages of random chats, one after the other, through the edge. Each figure at ten million is
-put beside the same at one million.
+put beside the same at one million. The guard measures the same in small.
 """
 
 import http.client
@@ -11,6 +11,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from benches.figures import Figure
@@ -19,23 +20,31 @@ from tests.support.folder import servers_folder
 from tests.support.postgres import Postgres, execute
 from tests.support.server import Options, Server, running
 
-MESSAGES = 10_000_000
-CHATS = 1_000
 WEEKS = 52
-REQUESTS = 2_000
-LISTS = 200
 
 WEEK = 7 * 86_400 * 1_000_000
 END = (time.time_ns() // 1_000 // WEEK - 8) * WEEK  # well before the partitions that the server itself makes
 BEGIN = END - WEEKS * WEEK
-STEP = (END - BEGIN) // MESSAGES
 MIDDLE = (BEGIN + WEEK, END - WEEK)
 """Where a page is full in either direction."""
 
 TEXT = "A message of about a hundred characters is what people write to each other, more or less, day by day."
 
 
-def measure() -> list[Figure]:
+@dataclass(frozen=True)
+class Past:
+    messages: int
+    chats: int
+    requests: int  # for pages of each kind
+    lists: int
+
+
+LONG = Past(10_000_000, chats=1_000, requests=2_000, lists=200)
+# As long a past of each chat.
+SHORT = Past(400_000, chats=40, requests=300, lists=10)
+
+
+def measure(past: Past = LONG) -> list[Figure]:
     random.seed(1)
     with servers_folder() as folder:
         postgres = Postgres(folder / "postgres")
@@ -45,22 +54,28 @@ def measure() -> list[Figure]:
             with running(Options(folder, {"PYCHAT_DATABASE__URL": url}, {})) as server:
                 # Pages, and a list of all chats; a list of half as many.
                 reader, half = server.person(), server.person()
-                make_chats(server, reader, half)
-                fill(url, "n % 10 = 0")
-                before = latencies(server, reader, half)
-                fill(url, "n % 10 <> 0")
-                after = latencies(server, reader, half)
+                make_chats(past, server, reader, half)
+                fill(past, url, "n % 10 = 0")
+                before = latencies(past, server, reader, half)
+                fill(past, url, "n % 10 <> 0")
+                after = latencies(past, server, reader, half)
         finally:
             postgres.close()
-    return [Figure(f"{name}, 10,000,000 messages", after[name], "ms", "1,000,000", before[name]) for name in after]
+    most, few = f"{past.messages:,}", f"{past.messages // 10:,}"
+    return [Figure(f"{name}, {most} messages", after[name], "ms", few, before[name]) for name in after]
 
 
-def make_chats(server: Server, reader: Person, half: Person) -> None:
+def measure_short() -> list[Figure]:
+    """In seconds, and only what is steady then: the medians of the pages."""
+    return [figure for figure in measure(SHORT) if ", p50" in figure.name and "chats" not in figure.name]
+
+
+def make_chats(past: Past, server: Server, reader: Person, half: Person) -> None:
     url = server.database_url
     for statement in [
         f"""
         INSERT INTO users (username, display_name, password_hash)
-        SELECT 'friend' || n, 'Friend ' || n, '' FROM generate_series(1, {CHATS}) n
+        SELECT 'friend' || n, 'Friend ' || n, '' FROM generate_series(1, {past.chats}) n
         """,
         f"""
         INSERT INTO chats (id, kind, pair_low, pair_high)
@@ -72,7 +87,7 @@ def make_chats(server: Server, reader: Person, half: Person) -> None:
         """,
         f"""
         INSERT INTO chat_members (chat_id, user_id, role)
-        SELECT id, {half.user_id}, 'writer' FROM chats ORDER BY number LIMIT {CHATS // 2}
+        SELECT id, {half.user_id}, 'writer' FROM chats ORDER BY number LIMIT {past.chats // 2}
         """,
         *[
             f"""
@@ -85,15 +100,16 @@ def make_chats(server: Server, reader: Person, half: Person) -> None:
         execute(url, statement)
 
 
-def fill(url: str, which: str) -> None:
+def fill(past: Past, url: str, which: str) -> None:
     """Every chat gets its share of the messages, in turn; they are of either of the two."""
+    step = (END - BEGIN) // past.messages
     execute(
         url,
         f"""
         INSERT INTO messages (id, chat, sender, text)
-        SELECT {BEGIN} + n * {STEP}::bigint, number, CASE WHEN n % 2 = 0 THEN pair_low ELSE pair_high END, $1
-        FROM generate_series(0, {MESSAGES - 1}) n
-        JOIN (SELECT row_number() OVER (ORDER BY number) - 1 AS turn, * FROM chats) chat ON turn = n / 10 % {CHATS}
+        SELECT {BEGIN} + n * {step}::bigint, number, CASE WHEN n % 2 = 0 THEN pair_low ELSE pair_high END, $1
+        FROM generate_series(0, {past.messages - 1}) n
+        JOIN (SELECT row_number() OVER (ORDER BY number) - 1 AS turn, * FROM chats) chat ON turn = n / 10 % {past.chats}
         WHERE {which}
         """,
         TEXT,
@@ -103,7 +119,7 @@ def fill(url: str, which: str) -> None:
     execute(url, "CHECKPOINT")
 
 
-def latencies(server: Server, reader: Person, half: Person) -> dict[str, float]:
+def latencies(past: Past, server: Server, reader: Person, half: Person) -> dict[str, float]:
     """Milliseconds by name."""
     chats = [chat["id"] for chat in everything(reader)]
     ask = client(server, reader)
@@ -120,11 +136,12 @@ def latencies(server: Server, reader: Person, half: Person) -> dict[str, float]:
     ask_half = client(server, half)
     found: dict[str, float] = {}
     for name, request in [("newest 50", newest), ("50 before", earlier), ("50 after", later)]:
-        found |= percentiles(name, request, REQUESTS)
-    found |= percentiles(f"{CHATS // 2} chats, 50 of them, all unread", lambda: ask_half("/v2/chats"), LISTS)
+        found |= percentiles(name, request, past.requests)
+    some, every = (f"{count} chats, {min(count, 50)} of them" for count in (past.chats // 2, past.chats))
+    found |= percentiles(f"{some}, all unread", lambda: ask_half("/v2/chats"), past.lists)
     execute(server.database_url, f"UPDATE chat_members SET read_up_to = {END}")
-    found |= percentiles(f"{CHATS // 2} chats, 50 of them, all read", lambda: ask_half("/v2/chats"), LISTS)
-    found |= percentiles(f"{CHATS} chats, 50 of them, all read", lambda: ask("/v2/chats"), LISTS)
+    found |= percentiles(f"{some}, all read", lambda: ask_half("/v2/chats"), past.lists)
+    found |= percentiles(f"{every}, all read", lambda: ask("/v2/chats"), past.lists)
     execute(server.database_url, "UPDATE chat_members SET read_up_to = 0")
     return found
 

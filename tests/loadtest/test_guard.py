@@ -10,6 +10,7 @@ from benches.figures import Figure
 
 NAME = "one, against another"
 EDGE = "edge, against another"
+PAGE = "page, against another"
 
 
 def figures(ratio: float) -> list[Figure]:
@@ -19,15 +20,16 @@ def figures(ratio: float) -> list[Figure]:
 @pytest.fixture
 def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "ratios.json"
-    file.write_text(json.dumps({"python_api": {NAME: 4.0}, "edge_cost": {EDGE: 2.0}}))
+    file.write_text(json.dumps({"python_api": {NAME: 4.0}, "edge_cost": {EDGE: 2.0}, "short_history": {PAGE: 1.0}}))
     monkeypatch.setattr(guard, "RATIOS", file)
     return file
 
 
-def measuring(monkeypatch: pytest.MonkeyPatch, *ratios: float, edge: float = 2.0) -> list[float]:
+def measuring(monkeypatch: pytest.MonkeyPatch, *ratios: float, edge: float = 2.0, page: float = 1.0) -> list[float]:
     """The guard finds these, one after the other; returns those that it has not asked for."""
     left = list(ratios)
     monkeypatch.setattr("benches.edge_cost.measure", lambda: [Figure("edge", 1.0, "us", "another", edge)])
+    monkeypatch.setattr("benches.history.measure_short", lambda: [Figure("page", 1.0, "ms", "another", page)])
     monkeypatch.setattr("benches.python_api.measure", lambda *_: figures(left.pop(0)))
     return left
 
@@ -38,8 +40,11 @@ def test_fails_where_a_loss_is_seen_three_times(committed: Path, monkeypatch: py
         guard.main()
 
 
-def test_a_dearer_edge_is_a_loss_too(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measuring(monkeypatch, 4.0, 4.0, 4.0, edge=1.4)
+@pytest.mark.parametrize("dearer", [{"edge": 1.4}, {"page": 0.1}])
+def test_a_dearer_edge_or_history_is_a_loss_too(
+    dearer: dict[str, float], committed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring(monkeypatch, 4.0, 4.0, 4.0, **dearer)
     with pytest.raises(SystemExit, match="1 ratios fell"):
         guard.main()
 
@@ -54,7 +59,7 @@ def test_a_loss_that_does_not_stay_is_none(
 
 
 def test_a_bench_that_nobody_committed_is_named(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    committed.write_text(json.dumps({"python_api": {}, "edge_cost": {EDGE: 2.0}}))
+    committed.write_text(json.dumps({"python_api": {}, "edge_cost": {EDGE: 2.0}, "short_history": {PAGE: 1.0}}))
     measuring(monkeypatch, 4.0)
     with pytest.raises(SystemExit, match=f"run `make bench`: {NAME}"):
         guard.main()
