@@ -184,3 +184,16 @@ def test_a_profile_that_comes_late_is_not_shown_as_another(ann: Window, alice: P
     ann.page.evaluate("new Promise((resolve) => setTimeout(resolve))")
     expect(dialog).to_contain_text(f"@{alice.username}")
     expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)
+
+
+def test_one_can_sign_out_without_a_connection(ann: Window, alice: Person) -> None:
+    ann.sign_in(alice.username)
+    expect(ann.page.get_by_text("No chats yet.")).to_be_visible()
+    ann.page.context.set_offline(True)
+    ann.page.get_by_role("button", name="Your profile").click()
+    expect(ann.page.get_by_role("dialog")).to_contain_text("The server cannot be reached.")
+    ann.page.get_by_role("button", name="Sign out").click()
+    ann.page.wait_for_url("chrome-error://**")
+    ann.page.context.set_offline(False)
+    ann.visit()
+    expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()

@@ -56,7 +56,6 @@ def test_two_devices_stay_in_step(ann: Window, ben: Window, alice: Person, bob: 
     ben.expect_sent("from one device")
 
 
-@pytest.mark.provokes(404)
 def test_a_new_username_is_known_on_another_device(ann: Window, ben: Window, alice: Person, bob: Person) -> None:
     bob.says(alice.chat_with(bob), "the first")
     for device in (ann, ben):
@@ -74,6 +73,47 @@ def test_a_new_username_is_known_on_another_device(ann: Window, ben: Window, ali
     expect(ben.composer).to_have_value("half a thou")
     ben.page.get_by_role("button", name="Your profile").click()
     expect(ben.page.get_by_role("dialog")).to_contain_text(f"@{new}")
+
+
+@pytest.mark.provokes(403, 404)
+def test_who_was_renamed_elsewhere_is_told_and_can_sign_out(ann: Window, alice: Person, bob: Person) -> None:
+    """Where one's own message is nowhere the last, no chat tells the new name."""
+    chat_id = alice.chat_with(bob)
+    bob.says(chat_id, "the first")
+    ann.sign_in(alice.username)
+    expect(ann.row("the first")).to_be_visible()
+    assert alice.patch(alice.username, username=new_name()).status_code == 200
+    ann.page.reload()
+    renamed = "Your username was changed on another device."
+    expect(ann.connection).to_contain_text(renamed)
+    bob.says(chat_id, "and more")
+    expect(ann.row("and more")).to_be_visible()
+    expect(ann.connection).to_contain_text(renamed)
+
+    ann.page.get_by_role("button", name="Your profile").click()
+    expect(ann.page.get_by_role("dialog")).to_contain_text(renamed)
+    ann.page.get_by_role("button", name="Sign out").click()
+    expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()
+
+
+@pytest.mark.provokes(403)
+def test_nobody_becomes_who_took_the_name_that_one_had(ann: Window, alice: Person, bob: Person) -> None:
+    chat_id = alice.chat_with(bob)
+    bob.says(chat_id, "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    expect(ann.message("the first")).to_be_visible()
+    new = new_name()
+    assert alice.patch(alice.username, username=new).status_code == 200
+    assert bob.register(alice.username, display_name="Impostor").status_code == 200
+    ann.page.reload()
+    expect(ann.connection).to_contain_text("Your username was changed on another device.")
+    expect(ann.page.get_by_role("button", name="Your profile")).not_to_contain_text("Impostor")
+
+    alice.says(chat_id, "from elsewhere")
+    ann.expect_sent("from elsewhere")
+    ann.page.get_by_role("button", name="Your profile").click()
+    expect(ann.page.get_by_role("dialog")).to_contain_text(f"@{new}")
 
 
 def test_signing_out_in_one_tab_signs_out_in_all(ann: Window, alice: Person) -> None:
@@ -114,3 +154,17 @@ def test_what_differs_between_tabs_is_not_lost_by_sending_one(ann: Window, alice
     ann.expect_sent("yours")
     other.page.reload()
     expect(other.composer).to_have_value("mine")
+
+
+def test_a_tab_that_slept_takes_the_draft_of_no_other(ann: Window, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    other = ann.another_tab()
+    other.page.add_init_script("addEventListener('storage', (event) => event.stopImmediatePropagation())")
+    other.visit()
+    other.open("Somebody")
+    ann.composer.fill("precious")
+    ann.page.close()
+    other.page.reload()
+    expect(other.composer).to_have_value("precious")

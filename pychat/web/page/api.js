@@ -85,6 +85,22 @@ export const signIn = async (username, password) =>
 export const profile = async (username) => (await request("GET", `/v1/users/${path(username)}`)).user;
 export const changeProfile = (username, changes) =>
   request("PATCH", `/v1/users/${path(username)}`, { body: { user: changes } });
+/** Whether this is one's own name by now: the server lets nobody change another's account, not even by nothing. */
+export const isMine = (username) =>
+  changeProfile(username, {}).then(
+    () => true,
+    (failure) => {
+      if (failure.status !== 403) throw failure;
+      return false;
+    },
+  );
+/** One's own profile; fails as `renamed` where one has another name by now, and this one may be somebody else's. */
+export async function ownProfile(username) {
+  const shown = profile(username);
+  shown.catch(() => {}); // nobody has this name: the next line says so
+  if (!(await isMine(username))) throw new Failure(404, { code: "renamed" });
+  return shown;
+}
 export const deleteAccount = (username) => request("DELETE", `/v1/users/${path(username)}`);
 export const findPeople = async (beginning, signal) =>
   (await request("GET", `/v2/users?${query({ query: beginning, limit: 20 })}`, { signal })).items;

@@ -28,6 +28,10 @@ export function startChat({ username, token }) {
   let stream = new Stream(username);
   let openId = "";
   let trouble = null;
+  /** The Failure that tells that one has another name by now, where it is not known which. */
+  let renamed = null;
+  /** Names that were asked about, whether they are one's own. */
+  const strangers = new Set();
   let again = 0;
 
   const list = new ChatList(parts, { me: username, chats, openPerson });
@@ -47,7 +51,7 @@ export function startChat({ username, token }) {
     notices.show();
     showOpenChat();
   });
-  chats.addEventListener("stranger", ({ detail }) => lookForMe(detail));
+  chats.addEventListener("stranger", ({ detail }) => followName(detail));
   outbox.addEventListener("change", () => {
     conversation.showUnsent();
     showConnection();
@@ -114,6 +118,7 @@ export function startChat({ username, token }) {
       ? `${count(waiting, "message waits and will go out by itself", "messages wait and will go out by themselves")}.`
       : "You can go on writing.";
     if (stream.state === "offline" || trouble?.status === 0) return say(parts.connection, `No connection. ${kept}`);
+    if (renamed) return say(parts.connection, explain(renamed));
     if (stream.state === "crowded")
       return say(parts.connection, "You are connected on many devices at once: news comes here with a delay. Close one of them.");
     if (trouble) return say(parts.connection, explain(trouble));
@@ -218,14 +223,26 @@ export function startChat({ username, token }) {
     connect(newToken);
   }
 
-  /** Shows one's own profile; where there is none, one was renamed on another device: to `newUsername`, if that is known. */
-  async function lookForMe(newUsername) {
+  /** Shows one's own profile. */
+  async function lookForMe() {
     try {
-      showMe(await api.profile(username));
+      showMe(await api.ownProfile(username));
     } catch (failure) {
-      if (failure.status !== 404) onFailure(failure);
-      else if (newUsername) rename(newUsername);
-      else onFailure(new api.Failure(404, { code: "renamed" }));
+      if (failure.code !== "renamed") return onFailure(failure);
+      renamed = failure;
+      showConnection();
+    }
+  }
+
+  /** Goes on under the name `stranger`, if it was given to one on another device. */
+  async function followName(stranger) {
+    if (strangers.has(stranger)) return;
+    strangers.add(stranger);
+    try {
+      if (await api.isMine(stranger)) rename(stranger);
+    } catch (failure) {
+      strangers.delete(stranger);
+      onFailure(failure);
     }
   }
 

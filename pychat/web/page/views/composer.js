@@ -9,16 +9,21 @@ export class Composer {
   #me;
   #send;
   #chatId = "";
+  /** Something was typed here, and is not sent yet. */
+  #isTyped = false;
 
   constructor(parts, { me, send }) {
     this.#parts = parts;
     this.#me = me;
     this.#send = send;
-    parts.text.addEventListener("input", () => this.#changed());
+    parts.text.addEventListener("input", () => {
+      this.#isTyped = true;
+      this.#changed();
+    });
     parts.text.addEventListener("keydown", (event) => this.#onKey(event));
     addEventListener("storage", (event) => this.#onOtherTab(event));
-    // What another tab has kept or sent since is not what is here.
-    addEventListener("pagehide", () => this.#keep());
+    // What another tab has kept or sent since is not what was typed here; nor is it to go for what was not.
+    addEventListener("pagehide", () => this.#isTyped && this.#keep());
     parts.composer.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -31,6 +36,7 @@ export class Composer {
     text.setAttribute("aria-label", `Message to ${chat.title}`);
     text.placeholder = `Message to ${chat.title}`;
     text.value = localStorage.getItem(this.#draftKey) ?? "";
+    this.#isTyped = false;
     this.#changed();
     // On a phone the keyboard would jump up before one has read anything.
     (isTouched() ? this.#parts.peer : text).focus();
@@ -44,6 +50,7 @@ export class Composer {
   put(text) {
     const field = this.#parts.text;
     field.value = [text, field.value].filter(Boolean).join("\n");
+    this.#isTyped = true;
     this.#changed();
     field.focus();
   }
@@ -63,6 +70,7 @@ export class Composer {
       return;
     }
     text.value = "";
+    this.#isTyped = false;
     this.#changed();
     text.focus();
   }
@@ -72,6 +80,7 @@ export class Composer {
     const { text } = this.#parts;
     if (!this.#chatId || key !== this.#draftKey || text.value !== (oldValue ?? "")) return;
     text.value = newValue ?? "";
+    this.#isTyped = false;
     this.#show();
   }
 

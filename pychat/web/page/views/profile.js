@@ -34,10 +34,11 @@ export class Profile {
     const opened = (this.#opened = {});
     this.#fill({ username, display_name: username, biography: "" });
     parts.own.hidden = true;
+    parts["sign-out"].hidden = !isMe; // also where the rest cannot be fetched
     say(parts.notice, "");
     this.#dialog.showModal();
     try {
-      const user = await api.profile(username);
+      const user = await (isMe ? api.ownProfile(username) : api.profile(username));
       if (opened !== this.#opened) return;
       this.#fill(user);
       parts.own.hidden = !isMe;
@@ -45,7 +46,8 @@ export class Profile {
     } catch (failure) {
       if (!(failure instanceof api.Failure)) throw failure;
       if (opened !== this.#opened) return;
-      this.#say(failure.status === 404 ? "This account has been deleted." : explain(failure), true);
+      const isGone = failure.status === 404 && !isMe;
+      this.#say(isGone ? "This account has been deleted." : explain(failure), true);
     }
   };
 
