@@ -120,7 +120,7 @@ scaling: build driver ## what a send costs with more people, sessions, bytes, se
 	@$(BIN)/python -m loadtest.scaling
 
 .PHONY: flamegraph
-flamegraph: build driver ## where the server's CPU time goes under load, Python and Rust in one picture
+flamegraph: build driver ## where the CPU time goes under load: Python, Rust and Postgres in one picture
 	@$(BIN)/python -m loadtest.flamegraph
 
 .PHONY: bench
@@ -128,7 +128,7 @@ bench: build driver ## every measurement, beside what one would use instead (nee
 	$(BIN)/python -m benches
 
 .PHONY: bench-check
-bench-check: build ## fail where ratios of the Python API and of the edge are much worse than the committed ones; a minute or two
+bench-check: build ## fail where ratios of the Python API, the edge or a growing history are much worse than the committed ones; a minute or two
 	$(BIN)/python -m benches.guard
 
 .PHONY: screenshots
