@@ -1,9 +1,10 @@
 """Coming back after a long absence: the newest is soon there, the rest comes when it is looked for."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from pychat.journal.partitions import now_id
 from tests.support.browser import Window
@@ -123,6 +124,44 @@ def test_who_reads_further_up_may_leap_to_the_newest(
     expect(away.message("the newest")).to_be_in_viewport()
     assert "missed 1" not in page.evaluate(TEXTS)
     expect(away.row("Somebody").get_by_label("unread")).to_be_hidden()
+
+
+def test_what_one_writes_while_it_leaps_is_there(
+    away: Window, server: Server, chat_id: str, alice: Person, bob: Person
+) -> None:
+    page = away.page
+    polls: list[Route] = []
+    leaps: list[tuple[Route, APIResponse]] = []
+
+    def hold_poll(route: Route) -> None:
+        polls.append(route)
+
+    def hold_leap(route: Route) -> None:
+        leaps.append((route, route.fetch()))
+
+    page.evaluate("document.querySelector('.history').scrollTop = -800")
+    write(server, chat_id, bob, MISSED)
+    come_back(away, chat_id, bob)
+    to_newest = page.get_by_role("button", name=re.compile(r"\d\+? new messages"))
+    expect(to_newest).to_be_visible()
+    # No bell rings from now on.
+    page.route(re.compile(r"/messages/poll/[^/]+$"), hold_poll)
+    page.route(re.compile(r"/messages\?limit=\d+$"), hold_leap)
+    wait_in(page, polls)
+    to_newest.click()
+    wait_in(page, leaps)
+    away.write("written meanwhile")
+    expect(away.row("Somebody")).to_contain_text("You: written meanwhile")
+    leaps[0][0].fulfill(response=leaps[0][1])
+    away.expect_sent("written meanwhile")
+    expect(away.message("written meanwhile")).to_be_in_viewport()
+    page.unroute_all()
+
+
+def wait_in(page: Page, held: Sequence[object]) -> None:
+    """Until something is held; the page goes on meanwhile."""
+    while not held:
+        page.wait_for_timeout(20)
 
 
 def scroll_up_to(page: Page, text: str) -> None:

@@ -274,6 +274,18 @@ def test_a_deleted_account_is_told(chatting: Window, alice: Person) -> None:
     expect(chatting.page.get_by_role("form", name="Welcome back")).to_be_visible()
 
 
+FILL_THE_BROWSER = """() => {
+    let filler = "";
+    for (let size = 1 << 22; size >= 1; size = size >> 1) {
+        try {
+            for (;;) localStorage.setItem("filler", filler + "x".repeat(size)), (filler += "x".repeat(size));
+        } catch {
+            // half as much, then
+        }
+    }
+}"""
+
+
 @pytest.mark.provokes(403)
 def test_a_browser_without_room_goes_on(chatting: Window, alice: Person, bob: Person) -> None:
     """What was kept before stays; a session that cannot be kept is read all the same, and none is opened beside it."""
@@ -288,19 +300,8 @@ def test_a_browser_without_room_goes_on(chatting: Window, alice: Person, bob: Pe
     page.route("**/v2/chats/*/messages", _unless_post)
     chatting.write("kept")
     expect(chatting.message("kept")).to_be_visible()
-    page.evaluate(
-        """() => {
-            localStorage.removeItem(Object.keys(localStorage).find((key) => key.endsWith("/session")));
-            let filler = "";
-            for (let size = 1 << 22; size >= 1; size = size >> 1) {
-                try {
-                    for (;;) localStorage.setItem("filler", filler + "x".repeat(size)), (filler += "x".repeat(size));
-                } catch {
-                    // half as much, then
-                }
-            }
-        }"""
-    )
+    page.evaluate("localStorage.removeItem(Object.keys(localStorage).find((key) => key.endsWith('/session')))")
+    page.evaluate(FILL_THE_BROWSER)
     # Over the first, which stays until then: between the two it would be sent.
     page.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=403, body='{"code": "may_not_post"}'))
     page.reload()
@@ -309,3 +310,71 @@ def test_a_browser_without_room_goes_on(chatting: Window, alice: Person, bob: Pe
     expect(chatting.message("heard all the same")).to_be_visible()
     expect(chatting.connection).to_be_hidden()
     assert len(sessions) == 1
+
+
+def test_a_draft_without_room_stays_as_long_as_the_page(
+    chatting: Window, alice: Person, bob: Person, eve: Person
+) -> None:
+    page = chatting.page
+    eve.says(eve.chat_with(alice), "from Eve")
+    expect(chatting.row("from Eve")).to_be_visible()
+    page.evaluate(FILL_THE_BROWSER)
+    chatting.composer.fill("half a thou")
+    no_room = page.get_by_role("alert").filter(has_text="no room left to keep what you write")
+    expect(no_room).to_be_visible()
+    chatting.row("from Eve").click()
+    expect(chatting.message("from Eve")).to_be_visible()
+    expect(no_room).to_be_hidden()
+    expect(chatting.composer).to_have_value("")
+    chatting.row("the first").click()
+    expect(chatting.message("the first")).to_be_visible()
+    expect(chatting.composer).to_have_value("half a thou")
+    page.get_by_role("button", name="Your profile").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("dialog", name="Signing out loses 1 draft.")).to_be_visible()
+
+
+def test_a_longer_name_loses_nothing_in_a_full_browser(chatting: Window, alice: Person) -> None:
+    page = chatting.page
+    chatting.composer.fill("half a thou")
+    keep_drafts = "(prefix) => { for (let n = 0; n < 20; n++) localStorage.setItem(prefix + n, 'draft ' + n); }"
+    page.evaluate(keep_drafts, f"pychat.of.{alice.username}/draft/")
+    page.evaluate(FILL_THE_BROWSER)
+    new = new_name().ljust(32, "x")
+    page.get_by_role("button", name="Your profile").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Username", exact=True).fill(new)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Your profile").click()
+    expect(dialog).to_contain_text(f"@{new}")
+    drafts = page.evaluate(
+        "Object.keys(localStorage).filter((key) => key.includes('/draft/')).map((key) => localStorage[key])"
+    )
+    assert sorted(drafts) == sorted(["half a thou", *[f"draft {n}" for n in range(20)]])
+
+
+@pytest.mark.provokes(500)
+def test_a_message_that_the_server_fails_at_holds_up_no_other(
+    chatting: Window, alice: Person, bob: Person, eve: Person
+) -> None:
+    def fail(route: Route) -> None:
+        if "poison" in (route.request.post_data or ""):
+            route.fulfill(status=500, body='{"code": "unexpected_failure"}')
+        else:
+            route.continue_()
+
+    eve.says(eve.chat_with(alice), "from Eve")
+    chatting.page.route("**/v2/chats/*/messages", fail)
+    chatting.write("poison")
+    chatting.row("from Eve").click()
+    expect(chatting.message("from Eve")).to_be_visible()
+    chatting.write("to another")
+    chatting.expect_sent("to another")
+    chatting.row("the first").click()
+    expect(chatting.message("poison")).to_contain_text("Not sent. The server failed at this")
+    chatting.page.unroute_all()
+    chatting.message("poison").get_by_role("button", name="Try again").click()
+    chatting.expect_sent("poison")
+    assert texts_seen_by(eve) == ["from Eve", "to another"]
+    assert texts_seen_by(bob) == ["the first", "poison"]

@@ -27,17 +27,26 @@ export function forgetAccount(username) {
   for (const key of keysOf(username, "")) localStorage.removeItem(key);
 }
 
-/** What is kept of this person, what is not sent yet included, goes on under the new name. */
+/**
+ * What is kept of this person, what is not sent yet included, goes on under the new name. A full browser may have no
+ * room for longer names: then the session makes some, of which another can be opened, and what still finds none stays
+ * where it is.
+ */
 export function renameAccount(username, newUsername) {
   const { token } = keptAccount();
   const prefix = keyOf(username, "");
+  localStorage.removeItem(keyOf(username, "session"));
+  keepAccount(newUsername, token);
   for (const key of keysOf(username, "")) {
     const value = localStorage.getItem(key);
-    localStorage.removeItem(key); // first, for the browser may have no room for both
-    localStorage.setItem(keyOf(newUsername, key.slice(prefix.length)), value);
+    localStorage.removeItem(key); // first, for there may be no room for both
+    try {
+      localStorage.setItem(keyOf(newUsername, key.slice(prefix.length)), value);
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") throw error;
+      localStorage.setItem(key, value);
+    }
   }
-  forgetAccount(username);
-  keepAccount(newUsername, token);
 }
 
 /** Who signed in here last; empty where nobody did. */

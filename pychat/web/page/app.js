@@ -1,9 +1,10 @@
 /** The chat of one person: puts the parts together and lets them hear of each other. */
 
 import * as api from "./api.js";
-import { forgetAccount, keepAccount, keptAccount, keysOf, onAccountChange, renameAccount } from "./account.js";
+import { forgetAccount, keepAccount, keptAccount, onAccountChange, renameAccount } from "./account.js";
 import { Chats } from "./chats.js";
 import { ask, isTouched, partsOf, say, showAvatar } from "./dom.js";
+import { Drafts } from "./drafts.js";
 import { History } from "./history.js";
 import { Outbox } from "./outbox.js";
 import { Stream } from "./stream.js";
@@ -24,6 +25,7 @@ export function startChat({ username, token }) {
   const parts = partsOf(root);
   const chats = new Chats(username);
   const outbox = new Outbox(username);
+  const drafts = new Drafts(username);
   const histories = new Map();
   let stream = new Stream(username);
   let openId = "";
@@ -36,7 +38,7 @@ export function startChat({ username, token }) {
 
   const list = new ChatList(parts, { me: username, chats, openPerson });
   const profile = new Profile(username, { rename, changePassword, signOut, showMe, leave });
-  const conversation = new Conversation(parts, { me: username, outbox, showProfile: profile.show, markRead });
+  const conversation = new Conversation(parts, { me: username, outbox, drafts, showProfile: profile.show, markRead });
   const notices = new Notices(parts, { me: username, chats, isReader: () => stream.isReader, isOpen: (id) => id === openId });
   const signInAgain = new SignInAgain(username, { goOn, signOut });
 
@@ -265,10 +267,10 @@ export function startChat({ username, token }) {
 
   async function signOut() {
     const unsent = outbox.entries.length;
-    const drafts = keysOf(username, "draft/").length;
-    const lost = [unsent && count(unsent, "message not sent yet", "messages not sent yet"), drafts && count(drafts, "draft", "drafts")];
+    const begun = drafts.count;
+    const lost = [unsent && count(unsent, "message not sent yet", "messages not sent yet"), begun && count(begun, "draft", "drafts")];
     const question = `Signing out loses ${lost.filter(Boolean).join(" and ")}.`;
-    if ((unsent || drafts) && !(await ask(question, "Sign out all the same"))) return;
+    if ((unsent || begun) && !(await ask(question, "Sign out all the same"))) return;
     leave();
   }
 

@@ -25,7 +25,7 @@ export class History extends EventTarget {
 
   #ids = new Set();
   #seen = "0";
-  /** Something came while the first page was on its way, and may not be on it. */
+  /** Something came while a page was on its way, and may not be on it. */
   #isOvertaken = false;
   /** From where there is more before; null at the beginning of the chat. */
   #before = null;
@@ -67,8 +67,10 @@ export class History extends EventTarget {
   /** Fetches what was written since, as far as that is not too much at once. */
   catchUp = coalesced(async () => {
     if (this.isBehind) this.dispatchEvent(new Event("behind"));
-    if (!this.isLoaded) this.#isOvertaken = true;
-    if (!this.isLoaded || this.isBehind) return;
+    if (!this.isLoaded || this.isBehind) {
+      this.#isOvertaken = true;
+      return;
+    }
     this.missedAfter = this.#seen;
     await this.#fetchNewer();
   });
@@ -81,6 +83,7 @@ export class History extends EventTarget {
   /** Goes to the newest page, where the stretch is behind. */
   leap = coalesced(async () => {
     if (!this.isBehind) return;
+    this.#isOvertaken = false;
     const page = await api.messages(this.chatId, { limit: LARGEST_PAGE });
     const last = page.items.at(-1)?.id ?? this.#seen; // none where all have expired
     this.messages = [...page.items, ...this.messages.filter((message) => isLater(message.id, last))];
@@ -89,24 +92,26 @@ export class History extends EventTarget {
     this.#seen = last;
     this.isBehind = false;
     this.dispatchEvent(new Event("leapt"));
+    if (this.#isOvertaken) await this.catchUp();
   });
 
   async #fetchNewer() {
     let next = this.#seen;
     for (let pages = 0; next && pages < PAGES_AT_ONCE; pages++) {
+      this.#isOvertaken = false;
       const page = await api.messages(this.chatId, { after: next, limit: LARGEST_PAGE });
       if (next !== this.#seen) return; // likewise
-      next = page.next;
-      this.isBehind = next !== null;
+      this.isBehind = page.next !== null || this.#isOvertaken;
       this.#addNewer(page.items);
+      next = this.isBehind && this.#seen;
     }
     if (this.isBehind) this.dispatchEvent(new Event("behind"));
   }
 
   /** Takes one's own message, which the server has just acknowledged; what lies before it may not be here yet. */
   acknowledge(message) {
-    if (!this.isLoaded) this.#isOvertaken = true;
-    else if (!this.isBehind) this.#add([message]);
+    if (this.isLoaded && !this.isBehind) this.#add([message]);
+    else this.#isOvertaken = true;
   }
 
   /** Lets go of all but the newest page, so that an hour of scrolling is not kept for ever. */

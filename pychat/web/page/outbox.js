@@ -13,6 +13,8 @@ import { newId } from "./ids.js";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
+/** A message that the server itself fails at so often is not to hold up the others any longer. */
+const MOST_FAILURES = 3;
 
 export class Outbox extends EventTarget {
   #username;
@@ -32,7 +34,10 @@ export class Outbox extends EventTarget {
     });
   }
 
-  /** All entries, oldest first: `{client_id, chat_id, text, written_at, state, why}`, state `waiting` or `failed`. */
+  /**
+   * All entries, oldest first: `{client_id, chat_id, text, written_at, state, why, failures}`, state `waiting` or
+   * `failed`, `failures` how often the server itself failed at it.
+   */
   get entries() {
     return Object.keys(localStorage)
       .filter((key) => key.startsWith(this.#prefix))
@@ -51,13 +56,13 @@ export class Outbox extends EventTarget {
    */
   add(chatId, text) {
     const written_at = new Date().toISOString();
-    this.#keep({ client_id: newId(), chat_id: chatId, text, written_at, state: "waiting", why: "" });
+    this.#keep({ client_id: newId(), chat_id: chatId, text, written_at, state: "waiting", why: "", failures: 0 });
     this.flush();
   }
 
   /** Sends a failed one once more. */
   retry(entry) {
-    this.#keep({ ...entry, state: "waiting", why: "" });
+    this.#keep({ ...entry, state: "waiting", why: "", failures: 0 });
     this.flush();
   }
 
@@ -98,10 +103,12 @@ export class Outbox extends EventTarget {
         if (!(failure instanceof api.Failure)) throw failure;
         if (!this.#isStillThere(entry)) continue;
         if (failure.status === 401) return;
-        if (failure.passes) {
-          this.#waitAfter(failure, entry);
+        const failures = entry.failures + (failure.status === 500);
+        if (failure.passes && failures < MOST_FAILURES) {
+          this.#waitAfter(failure, { ...entry, failures });
           return;
         }
+        this.#failures = 0;
         this.#keepFailure({ ...entry, state: "failed" }, failure);
       }
     }

@@ -1,20 +1,21 @@
-/** The field to write in. What is in it is kept by chat, until it is sent. */
+/** The field to write in. What is in it is kept by chat, until it is sent off. */
 
-import { keyOf } from "../account.js";
 import { isTouched } from "../dom.js";
 import { isBlank, messageFault } from "../rules.js";
 
+const NO_ROOM = "This browser has no room left to keep what you write: it is gone when you close the page.";
+
 export class Composer {
   #parts;
-  #me;
+  #drafts;
   #send;
   #chatId = "";
   /** Something was typed here, and is not sent yet. */
   #isTyped = false;
 
-  constructor(parts, { me, send }) {
+  constructor(parts, { drafts, send }) {
     this.#parts = parts;
-    this.#me = me;
+    this.#drafts = drafts;
     this.#send = send;
     parts.text.addEventListener("input", () => {
       this.#isTyped = true;
@@ -35,9 +36,9 @@ export class Composer {
     const { text } = this.#parts;
     text.setAttribute("aria-label", `Message to ${chat.title}`);
     text.placeholder = `Message to ${chat.title}`;
-    text.value = localStorage.getItem(this.#draftKey) ?? "";
+    text.value = this.#drafts.get(chat.id);
     this.#isTyped = false;
-    this.#changed();
+    this.#show();
     // On a phone the keyboard would jump up before one has read anything.
     (isTouched() ? this.#parts.peer : text).focus();
   }
@@ -53,10 +54,6 @@ export class Composer {
     this.#isTyped = true;
     this.#changed();
     field.focus();
-  }
-
-  get #draftKey() {
-    return keyOf(this.#me, `draft/${this.#chatId}`);
   }
 
   #submit() {
@@ -78,7 +75,7 @@ export class Composer {
   /** Follows what another tab does to the draft, unless something else is written here. */
   #onOtherTab({ key, oldValue, newValue }) {
     const { text } = this.#parts;
-    if (!this.#chatId || key !== this.#draftKey || text.value !== (oldValue ?? "")) return;
+    if (!this.#chatId || key !== this.#drafts.keyOf(this.#chatId) || text.value !== (oldValue ?? "")) return;
     text.value = newValue ?? "";
     this.#isTyped = false;
     this.#show();
@@ -90,20 +87,14 @@ export class Composer {
   }
 
   #keep() {
-    const { text } = this.#parts;
-    if (!this.#chatId) return;
-    try {
-      if (text.value) localStorage.setItem(this.#draftKey, text.value);
-      else localStorage.removeItem(this.#draftKey);
-    } catch {
-      // No room in the browser: the text is still in the field, and sending says so.
-    }
+    if (this.#chatId) this.#drafts.set(this.#chatId, this.#parts.text.value);
   }
 
   #show() {
     const { text, fault, send } = this.#parts;
-    fault.textContent = messageFault(text.value);
-    send.disabled = isBlank(text.value) || fault.textContent !== "";
+    const reason = messageFault(text.value);
+    send.disabled = isBlank(text.value) || reason !== "";
+    fault.textContent = reason || (this.#drafts.isKept(this.#chatId) ? "" : NO_ROOM);
     text.style.height = "auto";
     text.style.height = `${text.scrollHeight}px`;
   }

@@ -26,14 +26,14 @@ export class Conversation {
   #watching = new AbortController();
   #showProfile;
 
-  constructor(parts, { me, outbox, showProfile, markRead }) {
+  constructor(parts, { me, outbox, drafts, showProfile, markRead }) {
     this.#parts = parts;
     this.#me = me;
     this.#outbox = outbox;
     this.#markRead = markRead;
     this.#showProfile = showProfile;
     this.#composer = new Composer(parts, {
-      me,
+      drafts,
       send: (text) => {
         this.#toNewest();
         this.#outbox.add(this.chatId, text);
