@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -28,6 +29,21 @@ Launch = Callable[..., AbstractContextManager[Server]]
 
 # A poll that finds nothing ends soon; one test alone never comes near the limit of the sends.
 QUICK_POLLS: DynamicConfig = {"POLLING_CONFIG": {"polling_time_sec": 1}}
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tells what was measured: it stands at the end of the run, on however many cores that was."""
+    return partial(record_property, "figure")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    figures = [text for report in reports for name, text in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+    for text in figures:
+        terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")

@@ -191,14 +191,24 @@ def test_a_link_to_a_chat_shows_the_list_until_the_chat_is_known(
     expect(phone.message("Hello")).to_be_visible()
 
 
-def test_who_wants_no_motion_gets_none(browsing: Browsing, alice: Person, bob: Person) -> None:
-    alice.chat_with(bob)
-    window = browsing.window(reduced_motion="reduce")
+DURATIONS = """() => [".arriving", "button"].map((selector) => {
+    const { animationDuration, transitionDuration } = getComputedStyle(document.querySelector(selector));
+    return `${animationDuration}, ${transitionDuration}`;
+}).join(", ").split(", ")"""
+
+
+@pytest.mark.parametrize("preference", ["reduce", "no-preference"])
+def test_who_wants_no_motion_gets_none(browsing: Browsing, alice: Person, bob: Person, preference: Any) -> None:
+    chat_id = alice.chat_with(bob)
+    bob.says(chat_id, "the first")
+    window = browsing.window(reduced_motion=preference)
     window.sign_in(alice.username)
     window.open("Somebody")
-    window.write("still")
-    window.expect_sent("still")
-    assert window.page.evaluate("document.getAnimations().length") == 0
+    expect(window.message("the first")).to_be_visible()
+    bob.says(chat_id, "arriving")
+    expect(window.message("arriving")).to_be_visible()
+    durations = set(window.page.evaluate(DURATIONS))
+    assert durations == ({"0s"} if preference == "reduce" else {"0s", "0.14s"})
 
 
 def test_many_messages_at_once_are_told_by_their_number(ann: Window, alice: Person, bob: Person) -> None:

@@ -1,5 +1,6 @@
 """What the server refuses, for reasons of its own or of its database: told, and sent later by itself, once."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 from tests.support.browser import Window
 from tests.support.client import PASSWORD, Person, new_name
@@ -61,6 +62,21 @@ def test_who_writes_too_fast_is_told(chatting: Window, server: Server, bob: Pers
         chatting.expect_sent(text)
     expect(chatting.texts).to_have_text(texts)
     assert texts_seen_by(bob) == texts
+
+
+def test_polls_that_are_not_held_come_no_faster_for_that(chatting: Window, server: Server) -> None:
+    polls: list[float] = []
+
+    def note(request: Request) -> None:
+        if "/messages/poll/" in request.url:
+            polls.append(time.monotonic())
+
+    with configured(server, "POLLING_CONFIG", polling_time_sec=0):
+        chatting.page.on("request", note)
+        # The first may still be held, the second follows it at once.
+        while len(polls) < 4:
+            chatting.page.wait_for_timeout(20)
+    assert polls[3] - polls[1] > 1.8
 
 
 @pytest.mark.provokes(503)

@@ -1,8 +1,8 @@
-"""What the page costs to load, and how smoothly long lists scroll. The figures are printed."""
+"""How soon the page is there, how soon two talk in it, and how smoothly long lists scroll."""
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from pychat.journal.partitions import make_partitions, now_id
 from tests.conftest import Launch
 from tests.support.browser import Browsing, Window
-from tests.support.client import Person
+from tests.support.client import PASSWORD, Person, new_name
 from tests.support.door import through_the_edge
 from tests.support.postgres import complete, connected, execute
 from tests.support.server import Server
@@ -25,6 +25,9 @@ FRAMES_A_SECOND = 50
 MAX_BYTES = 60_000
 MAX_ROUND_TRIPS = 3
 FIRST_MESSAGE_WITHIN_SEC = 1.0
+TALKING_WITHIN_SEC = 60.0
+# As fast as one types who is used to it.
+KEY_MS = 50
 # The machine may have other things to do; one of so many takes counts.
 TAKES = 5
 
@@ -127,7 +130,7 @@ def busy(ann: Window, busy_person: Person) -> Window:
     return ann
 
 
-def test_the_page_is_small_and_soon_there(busy: Window, browsing: Browsing) -> None:
+def test_the_page_is_small_and_soon_there(busy: Window, browsing: Browsing, figure: Callable[[str], None]) -> None:
     signed_in = busy.page.context.storage_state()
     busy.page.close()
     takes: list[dict[str, float]] = []
@@ -142,14 +145,14 @@ def test_the_page_is_small_and_soon_there(busy: Window, browsing: Browsing) -> N
         fresh.page.close()
     best = min(takes, key=lambda take: take["shownMs"])
     rounds = best["shownMs"] / LATENCY_MS
-    print(f"the page: {best['bytes']:,} bytes in {best['files']} files")
-    print(f"with {LATENCY_MS} ms a round trip the chats came after {best['shownMs']:.0f} ms, {rounds:.2f} of these")
+    figure(f"the page: {best['bytes']:,} bytes in {best['files']} files")
+    figure(f"with {LATENCY_MS} ms a round trip the chats came after {best['shownMs']:.0f} ms, {rounds:.2f} of these")
     assert best["bytes"] <= MAX_BYTES
     # What is not waited for but computed takes part of a further one.
     assert rounds < MAX_ROUND_TRIPS + 1
 
 
-def test_the_first_message_is_soon_there(busy: Window) -> None:
+def test_the_first_message_is_soon_there(busy: Window, figure: Callable[[str], None]) -> None:
     busy.open("Somebody")
     expect(busy.message("the last of many")).to_be_visible()
     took = []
@@ -158,20 +161,50 @@ def test_the_first_message_is_soon_there(busy: Window) -> None:
         busy.page.reload(wait_until="commit")
         busy.message("the last of many").wait_for()
         took.append(time.monotonic() - begun)
-    print(f"the first message after {min(took):.2f} s, at worst {max(took):.2f} s")
+    figure(f"the first message after {min(took):.2f} s, at worst {max(took):.2f} s")
     assert min(took) < FIRST_MESSAGE_WITHIN_SEC
 
 
-def test_hundreds_of_chats_scroll_smoothly(busy: Window) -> None:
+def test_two_people_soon_talk(ann: Window, ben: Window, figure: Callable[[str], None]) -> None:
+    """From nothing, key by key, and one after the other."""
+    begun = time.monotonic()
+    names = {window: new_name() for window in (ben, ann)}
+    for window, name in names.items():
+        window.visit()
+        expect(window.page.get_by_role("form", name="Make an account").get_by_label("Username")).to_be_focused()
+        enter(window.page, name, "Tab")
+        enter(window.page, "", "Tab")
+        enter(window.page, PASSWORD)
+        expect(window.page.get_by_role("searchbox")).to_be_focused()
+    enter(ann.page, names[ben])
+    expect(ann.composer).to_be_focused()
+    enter(ann.page, "Hello, are you there?")
+    expect(ben.row("Hello, are you there?")).to_be_visible()
+    enter(ben.page, "", "ArrowDown")
+    enter(ben.page, "")
+    expect(ben.composer).to_be_focused()
+    enter(ben.page, "Yes, and glad to hear from you.")
+    expect(ann.message("Yes, and glad to hear from you.")).to_be_visible()
+    took = time.monotonic() - begun
+    figure(f"two people, from nothing to talking: {took:.1f} s with {KEY_MS} ms a key")
+    assert took < TALKING_WITHIN_SEC
+
+
+def enter(page: Page, text: str, key: str = "Enter") -> None:
+    page.keyboard.type(text, delay=KEY_MS)
+    page.keyboard.press(key, delay=KEY_MS)
+
+
+def test_hundreds_of_chats_scroll_smoothly(busy: Window, figure: Callable[[str], None]) -> None:
     busy.page.evaluate(LOAD_ALL, [".lists", 1e9, ".rows > li", CHATS])
-    assert scroll_both_ways(busy.page, ".lists", "chats", -100) >= FRAMES_A_SECOND
+    assert scroll_both_ways(busy.page, ".lists", -100, lambda take: figure(f"chats: {take}")) >= FRAMES_A_SECOND
 
 
-def test_thousands_of_messages_scroll_smoothly(busy: Window) -> None:
+def test_thousands_of_messages_scroll_smoothly(busy: Window, figure: Callable[[str], None]) -> None:
     busy.open("Somebody")
     busy.page.evaluate(LOAD_ALL, [".history", -1e9, ".message", MESSAGES + 1])
     expect(busy.page.locator("[data-part=history-note]")).to_have_text("This is the beginning.")
-    assert scroll_both_ways(busy.page, ".history", "messages", 100) >= FRAMES_A_SECOND
+    assert scroll_both_ways(busy.page, ".history", 100, lambda take: figure(f"messages: {take}")) >= FRAMES_A_SECOND
 
 
 def test_what_changed_far_down_a_long_list_is_looked_for(busy: Window) -> None:
@@ -215,7 +248,7 @@ def test_what_is_loaded_above_moves_nothing(busy: Window) -> None:
     page.unroute_all()
 
 
-def scroll_both_ways(page: Page, selector: str, what: str, first_step: int) -> float:
+def scroll_both_ways(page: Page, selector: str, first_step: int, tell: Callable[[str], None]) -> float:
     """The frames a second, of the best take. The first goes away from that end of the list which it is at."""
     takes: list[dict[str, Any]] = []
     for number in range(TAKES):
@@ -223,8 +256,6 @@ def scroll_both_ways(page: Page, selector: str, what: str, first_step: int) -> f
         if takes[-1]["frames"] >= FRAMES_A_SECOND and number > 0:
             break
     for take in takes:
-        print(
-            f"{what}: {take['frames']:.1f} frames/s, 19 of 20 in {take['slow']:.0f} ms, all in {take['slowest']:.0f} ms"
-        )
+        tell(f"{take['frames']:.1f} frames/s, 19 of 20 in {take['slow']:.0f} ms, all in {take['slowest']:.0f} ms")
         assert take["moved"] > 0.9, f"it scrolled {take['moved']:.0%} of the way only"
     return max(float(take["frames"]) for take in takes)

@@ -378,3 +378,33 @@ def test_a_message_that_the_server_fails_at_holds_up_no_other(
     chatting.expect_sent("poison")
     assert texts_seen_by(eve) == ["from Eve", "to another"]
     assert texts_seen_by(bob) == ["the first", "poison"]
+
+
+HURRY = """
+    const { timeout } = AbortSignal;
+    AbortSignal.timeout = (ms) => timeout(ms === 90_000 ? 300 : ms);
+    window.told = [];
+    addEventListener("DOMContentLoaded", () => {
+        const connection = document.querySelector("[data-part=connection]");
+        new MutationObserver(() => connection.hidden || told.push(connection.textContent))
+            .observe(connection, { childList: true, characterData: true, attributes: true });
+    });
+"""
+
+
+def test_polls_that_are_held_for_very_long_are_no_trouble(ann: Window, alice: Person, bob: Person) -> None:
+    """Each is given up before the server answers it."""
+    given_up: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/messages/poll/" in request.url:
+            given_up.append(request.url)
+
+    ann.page.add_init_script(HURRY)
+    ann.page.on("requestfailed", note)
+    ann.sign_in(alice.username)
+    while len(given_up) < 3:
+        ann.page.wait_for_timeout(20)
+    bob.says(bob.chat_with(alice), "heard all the same")
+    expect(ann.row("heard all the same")).to_be_visible()
+    assert ann.page.evaluate("told") == []

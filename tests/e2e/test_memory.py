@@ -1,7 +1,7 @@
 """100,000 sessions are opened and collected: the memory that they took is given back."""
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -65,7 +65,7 @@ def ask_all(server: Server, requests: Sequence[bytes], status: int) -> None:
         list(pool.map(lambda part: ask(server, part, status), parts))
 
 
-def test_the_memory_of_collected_sessions_is_given_back(server: Server) -> None:
+def test_the_memory_of_collected_sessions_is_given_back(server: Server, figure: Callable[[str], None]) -> None:
     # The first in their table, so that these are their ids.
     ids = range(1, USERS + 1)
     execute(
@@ -93,5 +93,5 @@ def test_the_memory_of_collected_sessions_is_given_back(server: Server) -> None:
     assert answer.status_code == 200, answer.text
     assert Scrape.of(server).value("chat_sessions_opened_current") == 0
     after = resident_mb(server)
-    print(f"{before:.0f} MB before, {full:.0f} with {USERS * SESSIONS_EACH:,} sessions, {after:.0f} after")
+    figure(f"{before:.0f} MB before, {full:.0f} with {USERS * SESSIONS_EACH:,} sessions, {after:.0f} after")
     assert after <= 1.1 * before, f"{before:.0f} MB before, {full:.0f} full, {after:.0f} after"

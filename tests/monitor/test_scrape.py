@@ -71,7 +71,9 @@ class Counted:
 
 
 @pytest.mark.parametrize("write", [as_prometheus, as_json])
-def test_a_scrape_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch, services: Services, write: Write) -> None:
+def test_a_scrape_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, services: Services, write: Write, figure: Callable[[str], None]
+) -> None:
     """In processor time, which neighbours on the machine do not add to: no step from breath to breath is long."""
     core = Counted(services.core)
     # Its native part alone is replaced.
@@ -100,7 +102,7 @@ def test_a_scrape_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch, services
         end()
         assert len(steps) > 10
         longest.append(max(steps))
-    print(f"the longest step of a scrape: {median(longest) * 1000:.2f} ms, {max(longest) * 1000:.2f} at worst")
+    figure(f"the longest step of a scrape: {median(longest) * 1000:.2f} ms, {max(longest) * 1000:.2f} at worst")
     assert median(longest) <= LONGEST_SEC
 
 

@@ -1,10 +1,13 @@
 /** The server's HTTP API: the only module that knows its paths and bodies. */
 
 const ANSWER_WITHIN_MS = 20_000;
-/** A poll is held for 30 s unless the server is set otherwise; a connection that died in silence must not last. */
+/** A poll is held for 30 s, or as long as the server is set to; a connection that died in silence must not last. */
 const POLL_WITHIN_MS = 90_000;
 
-/** A request that did not succeed. `status` is 0 where no answer came; `code` is the server's word for the cause. */
+/**
+ * A request that did not succeed. `status` is 0 where no answer came, with the `code` `timed_out` or `unreachable`; else
+ * `code` is the server's word for the cause.
+ */
 export class Failure extends Error {
   constructor(status, { code = "", message = "", errors = {}, retryAfterSec = 0 } = {}) {
     super(message);
@@ -41,7 +44,7 @@ async function request(method, path, { body, signal, withinMs = ANSWER_WITHIN_MS
     content = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Failure(0, { code: "unreachable" });
+    throw new Failure(0, { code: timeout.aborted ? "timed_out" : "unreachable" });
   }
   const result = parsed(content);
   if (answer.ok) return result;
@@ -117,6 +120,9 @@ export const markRead = (chatId, messageId) =>
 
 // The stream of version 1
 export const startSession = async () => (await request("POST", "/v1/messages/poll/start")).session_id;
-export const poll = (sessionId, signal) =>
-  request("GET", `/v1/messages/poll/${path(sessionId)}`, { signal, withinMs: POLL_WITHIN_MS });
+/** Resolves to whether messages came. */
+export const poll = async (sessionId, signal) => {
+  const { messages, resync_required } = await request("GET", `/v1/messages/poll/${path(sessionId)}`, { signal, withinMs: POLL_WITHIN_MS });
+  return messages.length > 0 || resync_required;
+};
 export const ping = () => request("GET", "/ping", { anonymous: true });

@@ -15,6 +15,8 @@ import { keyOf } from "./account.js";
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
 const HELD_PAUSE_MS = 1_000;
+/** Where the server is set to hold polls no longer than that, this is waited here. */
+const SHORTEST_POLL_MS = 1_000;
 
 export class Stream extends EventTarget {
   /** `connecting`, `online`, `offline`, `crowded` (as many devices as allowed are connected), `unavailable`. */
@@ -107,10 +109,12 @@ export class Stream extends EventTarget {
           this.#wake();
         } else {
           this.#poll = new AbortController();
-          await api.poll(sessionId, this.#poll.signal);
+          const begun = performance.now();
+          const isNews = await api.poll(sessionId, this.#poll.signal);
           failures = 0;
           // An empty answer too: what was read on another device rings no bell.
           this.#wake();
+          if (!isNews) await this.#pause(SHORTEST_POLL_MS - (performance.now() - begun));
         }
       } catch (failure) {
         if (this.#stop.signal.aborted) return;
@@ -129,6 +133,10 @@ export class Stream extends EventTarget {
       // The poll of a tab that was just closed or reloaded: the server notices in a moment that it is gone.
       this.#wake();
       await this.#pause(HELD_PAUSE_MS);
+      return;
+    }
+    if (failure.code === "timed_out" && this.state === "online") {
+      this.#become("connecting"); // the server may be set to hold polls for longer than that: a ping will tell
       return;
     }
     if (failure.status) this.#wake(); // there is no bell, but there may be news

@@ -4,6 +4,7 @@ const AGAIN = "It is tried again by itself.";
 
 const SENTENCES = {
   unreachable: "The server cannot be reached. Check your connection.",
+  timed_out: "The server does not answer. Check your connection.",
   rate_limited: `You write faster than is allowed. ${AGAIN}`,
   journal_full: `The server has more messages than it can keep right now. ${AGAIN}`,
   database_unavailable: `The server cannot keep anything right now. ${AGAIN}`,
