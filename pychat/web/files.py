@@ -57,9 +57,9 @@ def read_page(folder: Path = FOLDER) -> Page:
         "main.css": join_sheets(folder, "main.css"),
         "main.js": script,
         "main.js.map": source_map,
-        "icon.svg": (folder / "icon.svg").read_text(),
+        "icon.svg": (folder / "icon.svg").read_text(encoding="utf-8"),
     }
     files = {name: PageFile(MEDIA_TYPES[Path(name).suffix], text.encode()) for name, text in texts.items()}
     version = hashlib.sha256("".join(file.digest for file in files.values()).encode()).hexdigest()[:16]
-    index = (folder / "index.html").read_text().replace('"/page/', f'"/page/{version}/')
+    index = (folder / "index.html").read_text(encoding="utf-8").replace('"/page/', f'"/page/{version}/')
     return Page(version, PageFile(MEDIA_TYPES[".html"], index.encode()), files)

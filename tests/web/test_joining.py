@@ -103,6 +103,9 @@ def test_the_source_map_leads_to_the_lines_of_the_modules(folder: Path) -> None:
         "export let changing = 1;",
         "export const { one, other } = both;",
         "export function* greetings() {}",
+        "export const one = 1; export const other = 2;",
+        'const words = await fetch("/words");',
+        "await greet();",
     ],
 )
 def test_what_it_does_not_know_is_refused(folder: Path, line: str) -> None:
@@ -122,9 +125,34 @@ def test_what_it_does_not_know_is_refused(folder: Path, line: str) -> None:
     ],
 )
 def test_what_is_not_there_is_refused(folder: Path, line: str, why: str) -> None:
-    (folder / "main.js").write_text(f"{MAIN}{line}\n")
-    with pytest.raises(CannotJoinError, match=re.escape(f"main.js, line 4: {why}")):
+    (folder / "main.js").write_text(f"{line}\n{MAIN}")
+    with pytest.raises(CannotJoinError, match=re.escape(f"main.js, line 1: {why}")):
         join(folder)
+
+
+def test_what_is_outside_of_the_folder_is_not_there(folder: Path) -> None:
+    (folder.parent / "outside.js").write_text("export const HELLO = 1;\n")
+    (folder / "main.js").write_text('import { HELLO } from "../outside.js";\n')
+    with pytest.raises(CannotJoinError, match=re.escape("main.js, line 1: there is no module ../outside.js")):
+        join(folder)
+
+
+def test_an_import_below_its_use_is_refused(folder: Path) -> None:
+    (folder / "main.js").write_text(f"/** The first. */\n\n{MAIN}{MAIN}")
+    with pytest.raises(CannotJoinError, match=re.escape("main.js, line 6: imports are joined where they stand")):
+        join(folder)
+
+
+def test_functions_may_wait(folder: Path) -> None:
+    line = "export const ask = async () => await fetch();"
+    (folder / "words.js").write_text(f"{WORDS}{line}\n")
+    assert line.removeprefix("export ") in join(folder).split("\n")
+
+
+def test_a_line_is_what_javascript_takes_for_one(folder: Path) -> None:
+    line = 'const text = "one\u2028import two";'
+    (folder / "words.js").write_text(f"{WORDS}{line}\n", encoding="utf-8")
+    assert line in join(folder).split("\n")
 
 
 def test_a_circle_is_refused(folder: Path) -> None:
