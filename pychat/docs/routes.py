@@ -21,7 +21,13 @@ ASSETS = {
 }
 
 # The page loads nothing from elsewhere and could not: it works offline, and tells nobody that it is read.
-ONLY_OURS = {"content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"}
+# Nobody frames it, for the chat's token is kept for this origin.
+ONLY_OURS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+        "base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
+    )
+}
 
 
 @cache

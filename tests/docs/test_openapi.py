@@ -47,5 +47,6 @@ def test_names_that_read_like_routes_are_not_described_as_routes(description: di
 def test_the_page_may_load_nothing_from_elsewhere() -> None:
     policy = ONLY_OURS["content-security-policy"]
     assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
     assert "http" not in policy
     assert all(path.is_file() for path, _ in ASSETS.values())
