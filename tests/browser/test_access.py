@@ -70,6 +70,22 @@ def test_alt_and_arrows_go_from_chat_to_chat(ann: Window, alice: Person, bob: Pe
     expect(ann.message("message 1")).to_be_visible()
 
 
+def test_under_a_dialog_the_chat_stays(ann: Window, alice: Person, bob: Person, eve: Person) -> None:
+    for number, other in enumerate((bob, eve)):
+        other.says(alice.chat_with(other), f"message {number}")
+    ann.sign_in(alice.username)
+    ann.row("message 1").click()
+    expect(ann.message("message 1")).to_be_visible()
+    ann.peer.click()
+    expect(ann.page.get_by_role("dialog")).to_contain_text(f"@{eve.username}")
+    ann.page.keyboard.press("Alt+ArrowDown")
+    ann.page.keyboard.press("Escape")
+    expect(ann.page.get_by_role("dialog")).to_be_hidden()
+    expect(ann.row("message 1")).to_have_attribute("aria-current", "page")
+    ann.page.keyboard.press("Alt+ArrowDown")
+    expect(ann.message("message 0")).to_be_visible()
+
+
 def test_on_a_phone_list_and_chat_take_turns(browsing: Browsing, alice: Person, bob: Person) -> None:
     bob.says(alice.chat_with(bob), "Hello from afar")
     phone = browsing.window(**PHONE)

@@ -197,3 +197,76 @@ def test_one_can_sign_out_without_a_connection(ann: Window, alice: Person) -> No
     ann.page.context.set_offline(False)
     ann.visit()
     expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()
+
+
+def test_what_is_the_fault_of_no_field_is_told_above_them(ann: Window, alice: Person) -> None:
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    dialog = ann.page.get_by_role("dialog")
+    expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)
+    ann.page.context.set_offline(True)
+    dialog.get_by_label("About you").fill("Down the hole")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    expect(dialog.locator("[aria-invalid]")).to_have_count(0)
+    ann.page.context.set_offline(False)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("status")).to_have_text("Saved.")
+    expect(dialog.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_profile_that_is_opened_again_is_as_new(ann: Window, alice: Person) -> None:
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    dialog = ann.page.get_by_role("dialog")
+    username = dialog.get_by_label("Username", exact=True)
+    username.fill("1st")
+    dialog.get_by_role("button", name="Save").click()
+    expect(username).to_have_attribute("aria-invalid", "true")
+    dialog.get_by_text("Delete the account").click()
+    dialog.get_by_label("Type your username to go on").fill(alice.username)
+    dialog.get_by_role("button", name="Close").click()
+
+    ann.page.get_by_role("button", name="Your profile").click()
+    expect(username).to_have_value(alice.username)
+    expect(dialog.locator("[aria-invalid]")).to_have_count(0)
+    expect(dialog.locator(".broken")).to_have_count(0)
+    expect(dialog.get_by_label("Type your username to go on")).to_have_value("")
+
+
+@pytest.mark.provokes(401, 409)
+def test_an_account_whose_answer_was_lost_is_ones_own(ann: Window, ben: Window) -> None:
+    lost: list[str] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.fetch().text())
+            route.abort()
+
+    username = new_name()
+    ann.page.route("**/v1/users/register", lose_the_first_answer)
+    # Phones put a blank behind a word that they know.
+    ann.sign_up(f"{username} ")
+    form = ann.page.get_by_role("form", name="Make an account")
+    expect(form.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    form.get_by_label("Password").fill("An0ther-password")
+    form.get_by_role("button", name="Start chatting").click()
+    expect(form.get_by_label("Username")).to_have_accessible_description(re.compile("This username is taken"))
+    form.get_by_label("Password").fill(PASSWORD)
+    form.get_by_role("button", name="Start chatting").click()
+    expect(ann.page.get_by_text(f"tell them yours: @{username}")).to_be_visible()
+    ben.sign_up(username)
+    form = ben.page.get_by_role("form", name="Make an account")
+    expect(form.get_by_label("Username")).to_have_accessible_description(re.compile("This username is taken"))
+
+
+def test_a_blank_is_no_draft(ann: Window, alice: Person, bob: Person) -> None:
+    alice.chat_with(bob)
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    ann.composer.fill(" ")
+    ann.page.get_by_role("button", name="Your profile").click()
+    ann.page.get_by_role("button", name="Sign out").click()
+    expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()

@@ -2,6 +2,7 @@
 
 from playwright.sync_api import expect
 
+from pychat.web.files import FOLDER
 from tests.support.browser import Window
 from tests.support.client import Person
 from tests.support.door import through_the_edge
@@ -65,3 +66,12 @@ def test_what_looks_like_another_address_is_no_link_or_says_where_it_leads(
         ["https://bank.example", "https://bank.example", "https://example.org/道", "https://\u0430pple.example/"]
     )
     assert [link.get_attribute("title") for link in links.all()] == [None, None, None, "Leads to xn--pple-43d.example"]
+
+
+def test_links_with_thousands_of_brackets_are_soon_found(ann: Window) -> None:
+    """Time that grows with the square of their number would be minutes here."""
+    ann.visit()
+    source = (FOLDER / "links.js").read_text(encoding="utf-8").replace("export function", "function")
+    text = "http://a.b/" + ")" * 400_000
+    found = ann.page.evaluate(f"(text) => {{ {source}; return withLinks(text).querySelector('a').textContent; }}", text)
+    assert found == "http://a.b/"

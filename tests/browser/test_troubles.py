@@ -371,7 +371,7 @@ def test_a_message_that_the_server_fails_at_holds_up_no_other(
     expect(chatting.message("from Eve")).to_be_visible()
     chatting.write("to another")
     chatting.expect_sent("to another")
-    chatting.row("the first").click()
+    chatting.row("poison").click()
     expect(chatting.message("poison")).to_contain_text("Not sent. The server failed at this")
     chatting.page.unroute_all()
     chatting.message("poison").get_by_role("button", name="Try again").click()
@@ -408,3 +408,53 @@ def test_polls_that_are_held_for_very_long_are_no_trouble(ann: Window, alice: Pe
     bob.says(bob.chat_with(alice), "heard all the same")
     expect(ann.row("heard all the same")).to_be_visible()
     assert ann.page.evaluate("told") == []
+
+
+@pytest.mark.provokes(403)
+def test_what_is_not_sent_is_told_in_the_list(chatting: Window, alice: Person, bob: Person) -> None:
+    page = chatting.page
+    page.route("**/v2/chats/*/messages", _unless_post)
+    chatting.write("one")
+    expect(chatting.row("Somebody")).to_contain_text("Waiting: one")
+    page.unroute_all()
+    page.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=403, body='{"code": "may_not_post"}'))
+    page.reload()
+    expect(chatting.row("Somebody")).to_contain_text("Not sent: one")
+    chatting.write("two")
+    expect(chatting.row("Somebody")).to_contain_text("Not sent: two")
+    chatting.message("two").get_by_role("button", name="Discard").click()
+    expect(chatting.row("Somebody")).to_contain_text("Not sent: one")
+    chatting.message("one").get_by_role("button", name="Discard").click()
+    expect(chatting.row("Somebody")).to_contain_text("the first")
+
+
+@pytest.mark.provokes(403)
+def test_the_day_stays_above_the_first_that_is_not_sent(ann: Window, alice: Person, bob: Person) -> None:
+    alice.chat_with(bob)
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    ann.page.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=403, body='{"code": "may_not_post"}'))
+    for text in ("one", "two"):
+        ann.write(text)
+        expect(ann.message(text)).to_contain_text("Not sent.")
+    ann.message("one").get_by_role("button", name="Discard").click()
+    expect(ann.message("one")).to_have_count(0)
+    expect(ann.message("two")).to_contain_text("Today")
+
+
+@pytest.mark.provokes(429)
+def test_a_clock_that_is_set_back_holds_up_no_message(chatting: Window) -> None:
+    tries: list[str] = []
+
+    def refuse_the_first(route: Route) -> None:
+        if route.request.method == "POST" and not tries:
+            tries.append(route.request.url)
+            route.fulfill(status=429, headers={"retry-after": "1"}, body='{"code": "rate_limited"}')
+        else:
+            route.continue_()
+
+    chatting.page.route("**/v2/chats/*/messages", refuse_the_first)
+    chatting.write("patience")
+    expect(chatting.message("patience")).to_contain_text("You write faster than is allowed.")
+    chatting.page.evaluate("() => { const { now } = Date; Date.now = () => now() - 3_600_000; }")
+    chatting.expect_sent("patience")

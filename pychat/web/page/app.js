@@ -36,7 +36,7 @@ export function startChat({ username, token }) {
   const strangers = new Set();
   let again = 0;
 
-  const list = new ChatList(parts, { me: username, chats, openPerson });
+  const list = new ChatList(parts, { me: username, chats, outbox, openPerson });
   const profile = new Profile(username, { rename, changePassword, signOut, showMe, leave });
   const conversation = new Conversation(parts, { me: username, outbox, drafts, showProfile: profile.show, markRead });
   const notices = new Notices(parts, { me: username, chats, isReader: () => stream.isReader, isOpen: (id) => id === openId });
@@ -55,6 +55,7 @@ export function startChat({ username, token }) {
   });
   chats.addEventListener("stranger", ({ detail }) => followName(detail));
   outbox.addEventListener("change", () => {
+    list.show(openId);
     conversation.showUnsent();
     showConnection();
   });
@@ -199,6 +200,7 @@ export function startChat({ username, token }) {
   }
 
   function onKey(event) {
+    if (document.querySelector("dialog:modal")) return;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
       if (root.dataset.showing === "conversation" && !parts.query.offsetParent) location.hash = "#/";

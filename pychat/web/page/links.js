@@ -37,11 +37,13 @@ function anchor(written, { host }) {
 
 /** Without what ends the sentence and not the address: punctuation, and brackets that were opened before it. */
 function withoutTail(address) {
-  for (;;) {
-    const last = address.at(-1);
+  const counts = {};
+  for (const sign of address) counts[sign] = (counts[sign] ?? 0) + 1;
+  for (let end = address.length; ; end--) {
+    const last = address[end - 1];
     const opening = BRACKETS[last];
-    const isUnopened = opening && address.split(last).length > address.split(opening).length;
-    if (!isUnopened && !STOPS.test(last)) return address;
-    address = address.slice(0, -1);
+    const isUnopened = opening && counts[last] > (counts[opening] ?? 0);
+    if (!isUnopened && !STOPS.test(last)) return address.slice(0, end);
+    counts[last] -= 1;
   }
 }

@@ -36,7 +36,7 @@ export class Outbox extends EventTarget {
 
   /**
    * All entries, oldest first: `{client_id, chat_id, text, written_at, state, why, failures}`, state `waiting` or
-   * `failed`, `failures` how often the server itself failed at it.
+   * `failed`, `failures` how often the server itself failed at it (an older page kept none).
    */
   get entries() {
     return Object.keys(localStorage)
@@ -103,7 +103,7 @@ export class Outbox extends EventTarget {
         if (!(failure instanceof api.Failure)) throw failure;
         if (!this.#isStillThere(entry)) continue;
         if (failure.status === 401) return;
-        const failures = entry.failures + (failure.status === 500);
+        const failures = (entry.failures ?? 0) + (failure.status === 500);
         if (failure.passes && failures < MOST_FAILURES) {
           this.#waitAfter(failure, { ...entry, failures });
           return;
@@ -117,7 +117,11 @@ export class Outbox extends EventTarget {
   #waitAfter(failure, entry) {
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS);
     this.#notBefore = Date.now() + failure.retryAfterSec * 1000;
-    this.#timer = setTimeout(() => this.flush(), Math.max(pause, failure.retryAfterSec * 1000));
+    const lookAgain = () => {
+      this.#notBefore = 0; // the clock may have been set back meanwhile
+      this.flush();
+    };
+    this.#timer = setTimeout(lookAgain, Math.max(pause, failure.retryAfterSec * 1000));
     this.#keepFailure(entry, failure);
   }
 

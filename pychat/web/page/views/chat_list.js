@@ -13,6 +13,7 @@ export class ChatList {
   #parts;
   #me;
   #chats;
+  #outbox;
   #openPerson;
   #rows = new Map();
   #openId = "";
@@ -28,10 +29,11 @@ export class ChatList {
   #timer = 0;
   #observer;
 
-  constructor(parts, { me, chats, openPerson }) {
+  constructor(parts, { me, chats, outbox, openPerson }) {
     this.#parts = parts;
     this.#me = me;
     this.#chats = chats;
+    this.#outbox = outbox;
     this.#openPerson = openPerson;
     parts.query.addEventListener("input", () => this.#onQuery());
     parts.query.addEventListener("keydown", (event) => this.#onQueryKey(event));
@@ -57,8 +59,10 @@ export class ChatList {
     const focused = document.activeElement;
     let place = parts.chats.firstElementChild;
     const kept = new Set();
+    const unsent = new Map(this.#outbox.entries.map((entry) => [entry.chat_id, entry]));
     for (const chat of shown) {
-      const row = this.#rowOf(chat);
+      // What came from others and is not read goes before one's own that is not sent.
+      const row = this.#rowOf(chat, chat.unread_count === 0 ? unsent.get(chat.id) : undefined);
       kept.add(row);
       if (row === place) place = row.nextElementSibling;
       else parts.chats.insertBefore(row, place);
@@ -83,7 +87,7 @@ export class ChatList {
     if (target) location.hash = target.hash;
   }
 
-  #rowOf(chat) {
+  #rowOf(chat, unsent) {
     let row = this.#rows.get(chat.id);
     if (!row) {
       row = copyOf("row");
@@ -93,8 +97,9 @@ export class ChatList {
     }
     const isOpen = chat.id === this.#openId;
     const message = chat.last_message;
-    const time = new Date(message?.sent_at ?? chat.created_at);
-    const state = JSON.stringify([chat.title, message?.id, chat.unread_count, isOpen, shortTime(time)]);
+    const time = new Date(unsent?.written_at ?? message?.sent_at ?? chat.created_at);
+    const preview = previewOf(message, unsent, this.#me);
+    const state = JSON.stringify([chat.title, preview, chat.unread_count, isOpen, shortTime(time)]);
     if (row.state === state) return row.element;
     row.state = state;
     row.title.textContent = chat.title;
@@ -102,7 +107,8 @@ export class ChatList {
     row.time.textContent = shortTime(time);
     row.time.dateTime = time.toISOString();
     row.time.title = full(time);
-    row.preview.textContent = message ? `${message.sender === this.#me ? "You: " : ""}${message.text.slice(0, 200)}` : "Nothing said yet";
+    row.preview.textContent = preview;
+    row.link.toggleAttribute("data-failed", unsent?.state === "failed");
     say(row.badge, chat.unread_count > 0 && (chat.unread_count >= 1000 ? "999+" : String(chat.unread_count)));
     row.badge.setAttribute("aria-label", `${chat.unread_count} unread`);
     row.link.toggleAttribute("data-unread", chat.unread_count > 0);
@@ -230,6 +236,14 @@ export class ChatList {
     this.#observer.unobserve(this.#parts.end);
     this.#observer.observe(this.#parts.end);
   }
+}
+
+/** What was last said in a chat, or is not sent yet: of that, the first try is not told, for it seldom fails. */
+function previewOf(message, unsent, me) {
+  const text = (unsent ?? message)?.text.slice(0, 200);
+  if (unsent?.why) return `${unsent.state === "failed" ? "Not sent" : "Waiting"}: ${text}`;
+  if (unsent || message?.sender === me) return `You: ${text}`;
+  return text ?? "Nothing said yet";
 }
 
 /** Whether a word of the title, or the username, begins so. */

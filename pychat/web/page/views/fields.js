@@ -1,5 +1,6 @@
 /** Fields of forms: their rules, shown while one types, and what is wrong with them. */
 
+import { say } from "../dom.js";
 import { RULES } from "../rules.js";
 import { explain } from "../words.js";
 
@@ -14,7 +15,7 @@ export function prepareForm(form, { ruled = [], optional = [], submit }) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (button.disabled) return;
-    if (notice) notice.hidden = true;
+    say(notice, "");
     const wrong = fields.filter((field) => !field.check());
     if (wrong.length > 0) {
       wrong[0].input.focus();
@@ -30,8 +31,11 @@ export function prepareForm(form, { ruled = [], optional = [], submit }) {
       button.disabled = false;
     }
   });
-  // The event comes before the values are gone.
-  form.addEventListener("reset", () => queueMicrotask(() => fields.forEach((field) => field.clear())));
+  form.addEventListener("reset", () => {
+    say(notice, "");
+    // The event comes before the values are gone.
+    queueMicrotask(() => fields.forEach((field) => field.clear()));
+  });
   for (const toggle of form.querySelectorAll(".toggle")) prepareToggle(toggle);
 }
 
@@ -45,13 +49,7 @@ function showFailure(failure, fields, notice) {
     if (!isShown) field.input.focus();
     isShown = true;
   }
-  if (isShown) return;
-  if (notice) {
-    notice.textContent = failure.errors.credentials ? "Username and password do not go together. Check both." : explain(failure);
-    notice.hidden = false;
-  } else {
-    fields[0].blame(explain(failure));
-  }
+  if (!isShown) say(notice, failure.errors.credentials ? "Username and password do not go together. Check both." : explain(failure));
 }
 
 function fieldOf(element, ruled, optional) {
@@ -76,6 +74,8 @@ function fieldOf(element, ruled, optional) {
     },
     /** Whether all rules hold; shows those that do not. */
     check() {
+      // Keyboards of phones add a blank after a word that they know.
+      if (name === "username") input.value = input.value.trim();
       const broken = isLeftOut() ? [] : rules.filter(([, holds]) => !holds(input.value)).map(([words]) => words);
       const isMissing = rules.length === 0 && input.value === "";
       field.mark(true);

@@ -154,8 +154,10 @@ export class MessageList {
     const ids = new Set(entries.map((entry) => entry.client_id));
     for (const [id, row] of this.#unsent) {
       if (ids.has(id)) continue;
+      const next = rowAfter(row.element);
       row.element.remove();
       this.#unsent.delete(id);
+      if (next) this.#dress(next.row);
     }
     for (const entry of entries) {
       let row = this.#unsent.get(entry.client_id);

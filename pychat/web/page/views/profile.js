@@ -19,7 +19,9 @@ export class Profile {
     this.#actions = actions;
     const parts = this.#parts;
     parts.close.addEventListener("click", () => this.#dialog.close());
-    this.#dialog.addEventListener("close", () => parts.password.reset());
+    this.#dialog.addEventListener("close", () => {
+      for (const form of [parts.edit, parts.password, parts.delete]) form.reset();
+    });
     parts["sign-out"].addEventListener("click", () => actions.signOut());
     parts["password-owner"].value = me;
     prepareForm(parts.edit, { ruled: ["display_name", "username", "biography"], optional: ["biography"], submit: (values) => this.#save(values) });
@@ -64,6 +66,7 @@ export class Profile {
   }
 
   async #save({ display_name, username, biography }) {
+    this.#say("");
     const { username: nameNow } = await api.changeProfile(this.#me, { display_name, username, biography });
     if (nameNow !== this.#me) return this.#actions.rename(nameNow);
     const user = await api.profile(this.#me);
