@@ -168,3 +168,33 @@ def test_a_tab_that_slept_takes_the_draft_of_no_other(ann: Window, alice: Person
     ann.page.close()
     other.page.reload()
     expect(other.composer).to_have_value("precious")
+
+
+KEEP_THE_LEAST = """() => {
+    const count = () => document.querySelectorAll(".message").length;
+    window.least = count();
+    new MutationObserver(() => (least = Math.min(least, count())))
+        .observe(document.querySelector(".history"), { childList: true, subtree: true });
+}"""
+
+
+def test_what_one_tab_sends_stays_in_sight_in_the_other(ann: Window, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    other = ann.another_tab()
+    other.visit()
+    other.open("Somebody")
+    ann.page.context.set_offline(True)
+    for tab in (ann, other):
+        expect(tab.connection).to_contain_text("No connection.")
+    written = [f"written offline {number}" for number in range(3)]
+    for text in written:
+        ann.write(text)
+    for tab in (ann, other):
+        expect(tab.texts).to_have_text(["the first", *written])
+        tab.page.evaluate(KEEP_THE_LEAST)
+    ann.page.context.set_offline(False)
+    for tab in (ann, other):
+        expect(tab.page.get_by_role("img", name="Sent", exact=True)).to_have_count(len(written))
+        assert tab.page.evaluate("least") == 1 + len(written)

@@ -54,10 +54,11 @@ export function startChat({ username, token }) {
     showOpenChat();
   });
   chats.addEventListener("stranger", ({ detail }) => followName(detail));
-  outbox.addEventListener("change", () => {
-    list.show(openId);
-    conversation.showUnsent();
-    showConnection();
+  outbox.addEventListener("change", showUnsent);
+  outbox.addEventListener("settled", async () => {
+    // What was sent becomes the message that it is by now, instead of going and coming back.
+    if (openId) await historyOf(openId).catchUp().catch(onFailure);
+    showUnsent();
   });
   outbox.addEventListener("sent", ({ detail: { message } }) => {
     historyOf(message.chat_id).acknowledge(message);
@@ -127,6 +128,12 @@ export function startChat({ username, token }) {
     if (trouble) return say(parts.connection, explain(trouble));
     const isUnavailable = stream.state === "unavailable";
     return say(parts.connection, isUnavailable && "The server is busy or restarting: news comes here with a delay.");
+  }
+
+  function showUnsent() {
+    list.show(openId);
+    conversation.showUnsent();
+    showConnection();
   }
 
   function historyOf(chatId) {

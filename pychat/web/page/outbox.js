@@ -3,7 +3,7 @@
  * other's and a reload or a day offline loses nothing. An entry goes by its `client_id`, by which the server knows a
  * repeat: it may be sent again without a thought.
  *
- * Events: `change`; `sent` with `{entry, message}` as `detail`.
+ * Events: `change`; `sent` with `{entry, message}` as `detail`; `settled`, another tab has sent or discarded one.
  */
 
 import * as api from "./api.js";
@@ -30,7 +30,7 @@ export class Outbox extends EventTarget {
     this.#username = username;
     this.#prefix = keyOf(username, "outbox/");
     addEventListener("storage", (event) => {
-      if (event.key?.startsWith(this.#prefix)) this.#changed();
+      if (event.key?.startsWith(this.#prefix)) this.dispatchEvent(new Event(event.newValue === null ? "settled" : "change"));
     });
   }
 
