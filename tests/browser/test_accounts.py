@@ -270,3 +270,14 @@ def test_a_blank_is_no_draft(ann: Window, alice: Person, bob: Person) -> None:
     ann.page.get_by_role("button", name="Your profile").click()
     ann.page.get_by_role("button", name="Sign out").click()
     expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()
+
+
+def test_a_button_is_still_under_the_pointer_when_it_is_released(ann: Window, alice: Person) -> None:
+    """In a dialog as high as the window, where what vanishes above moves what is below by all of its height."""
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    dialog = ann.page.get_by_role("dialog")
+    dialog.get_by_text("Change the password").click()
+    dialog.get_by_label("About you").fill("Down the hole")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("status")).to_have_text("Saved.")

@@ -34,7 +34,7 @@ export function prepareForm(form, { ruled = [], optional = [], submit }) {
   form.addEventListener("reset", () => {
     say(notice, "");
     // The event comes before the values are gone.
-    queueMicrotask(() => fields.forEach((field) => field.clear()));
+    queueMicrotask(() => fields.forEach((field) => field.reset()));
   });
   for (const toggle of form.querySelectorAll(".toggle")) prepareToggle(toggle);
 }
@@ -88,6 +88,10 @@ function fieldOf(element, ruled, optional) {
       field.mark(false);
       field.blame("");
     },
+    reset() {
+      field.clear();
+      element.classList.remove("visited");
+    },
     mark(isFinished) {
       rules.forEach(([, holds], place) => {
         const isHeld = holds(input.value) && input.value !== "";
@@ -96,7 +100,11 @@ function fieldOf(element, ruled, optional) {
     },
   };
   input.addEventListener("input", () => field.clear());
-  input.addEventListener("focus", () => input.ariaInvalid === "true" || field.mark(false));
+  input.addEventListener("focus", () => {
+    // Stays when the focus goes: what moved at the press of a button below would not be under its release.
+    element.classList.add("visited");
+    if (input.ariaInvalid !== "true") field.mark(false);
+  });
   input.addEventListener("blur", () => {
     if (input.value !== "" && rules.some(([, holds]) => !holds(input.value))) field.check();
   });
