@@ -61,6 +61,7 @@ async def held(url: str, step: str) -> AsyncIterator[None]:
                 # The commit is on the disk then, and waits for a standby that there is not.
                 await holder.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
                 await holder.execute("SELECT pg_reload_conf()")
+                await until_commits_wait(holder)
         yield
     finally:
         holder.terminate()
@@ -69,6 +70,16 @@ async def held(url: str, step: str) -> AsyncIterator[None]:
             await after.execute("ALTER SYSTEM RESET synchronous_standby_names")
             await after.execute("SELECT pg_reload_conf()")
             await after.close()
+
+
+async def until_commits_wait(session: asyncpg.Connection) -> None:
+    """The process that has commits wait reads the new setting in its own time."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await session.execute("SELECT pg_logical_emit_message(true, 'test', '')", timeout=0.2)
+            except TimeoutError:
+                return
 
 
 async def connected_at_last(url: str) -> asyncpg.Connection:
@@ -83,12 +94,14 @@ async def connected_at_last(url: str) -> asyncpg.Connection:
 
 async def until_it_waits(url: str, step: str) -> None:
     onlooker = await asyncpg.connect(url)
-    async with asyncio.timeout(30):
-        while WAITS[step] != await onlooker.fetchval(
-            "SELECT wait_event FROM pg_stat_activity WHERE application_name = 'pychat journal'"
-        ):
-            await asyncio.sleep(0.01)
-    await onlooker.close()
+    try:
+        async with asyncio.timeout(30):
+            while WAITS[step] != await onlooker.fetchval(
+                "SELECT wait_event FROM pg_stat_activity WHERE application_name = 'pychat journal'"
+            ):
+                await asyncio.sleep(0.01)
+    finally:
+        onlooker.terminate()
 
 
 async def answered_at_last(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> httpx.Response:
