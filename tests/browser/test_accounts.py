@@ -186,6 +186,76 @@ def test_a_profile_that_comes_late_is_not_shown_as_another(ann: Window, alice: P
     expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)
 
 
+def test_what_is_saved_late_is_not_told_in_anothers_profile(ann: Window, alice: Person, bob: Person) -> None:
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    alice.chat_with(bob)
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    ann.page.get_by_role("button", name="Your profile").click()
+    dialog = ann.page.get_by_role("dialog")
+    expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)
+    ann.page.route(f"**/v1/users/{alice.username}", hold_the_first)
+    dialog.get_by_label("Name that others see").fill("Alice Liddell")
+    dialog.get_by_role("button", name="Save").click()
+    dialog.get_by_role("button", name="Close").click()
+    ann.peer.click()
+    expect(dialog).to_contain_text(f"@{bob.username}")
+    while not held:
+        ann.page.wait_for_timeout(20)
+    held[0].continue_()
+    expect(ann.page.locator("[data-part=my-name]")).to_have_text("Alice Liddell")
+    expect(dialog).to_contain_text(f"@{bob.username}")
+    expect(dialog.get_by_role("status")).to_be_hidden()
+
+
+@pytest.mark.provokes(503)
+def test_ones_own_name_is_shown_as_soon_as_it_can_be_fetched(ann: Window, alice: Person) -> None:
+    assert alice.patch(alice.username, display_name="Alice Liddell").status_code == 200
+    ann.page.route("**/v1/users/u*", lambda route: route.fulfill(status=503))
+    ann.sign_in(alice.username)
+    expect(ann.connection).to_contain_text("The server cannot do this right now.")
+    ann.page.unroute_all()
+    expect(ann.page.get_by_role("button", name="Your profile")).to_contain_text("Alice Liddell")
+    expect(ann.connection).to_be_hidden()
+
+
+@pytest.mark.provokes(403)
+def test_a_new_username_whose_answer_was_lost_is_ones_own(ann: Window, alice: Person) -> None:
+    lost: list[str] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.fetch().text())
+            route.abort()
+
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    dialog = ann.page.get_by_role("dialog")
+    field = dialog.get_by_label("Username", exact=True)
+    expect(field).to_have_value(alice.username)
+    ann.page.route(f"**/v1/users/{alice.username}", lose_the_first_answer)
+    new = new_name()
+    field.fill(new.upper())
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    assert new in lost[0]
+    dialog.get_by_label("Name that others see").fill("Alice Liddell")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    expect(ann.page.locator("[data-part=my-name]")).to_have_text("Alice Liddell")
+    ann.page.get_by_role("button", name="Your profile").click()
+    expect(dialog).to_contain_text(f"@{new}")
+
+
 def test_one_can_sign_out_without_a_connection(ann: Window, alice: Person) -> None:
     ann.sign_in(alice.username)
     expect(ann.page.get_by_text("No chats yet.")).to_be_visible()

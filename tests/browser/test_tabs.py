@@ -1,7 +1,7 @@
 """Several tabs and devices of one person stay in step."""
 
 import pytest
-from playwright.sync_api import Request, expect
+from playwright.sync_api import Request, Route, expect
 
 from tests.support.browser import Window
 from tests.support.client import Person, new_name
@@ -168,6 +168,60 @@ def test_a_tab_that_slept_takes_the_draft_of_no_other(ann: Window, alice: Person
     ann.page.close()
     other.page.reload()
     expect(other.composer).to_have_value("precious")
+
+
+def test_a_new_name_takes_along_what_is_typed_where_it_is_given(ann: Window, alice: Person, bob: Person) -> None:
+    bob.says(alice.chat_with(bob), "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    other = ann.another_tab()
+    other.page.add_init_script("addEventListener('storage', (event) => event.stopImmediatePropagation())")
+    other.visit()
+    other.open("Somebody")
+    other.composer.fill("mine")
+    ann.composer.fill("yours")
+    ann.page.close()
+    new = new_name()
+    other.page.get_by_role("button", name="Your profile").click()
+    dialog = other.page.get_by_role("dialog")
+    dialog.get_by_label("Username", exact=True).fill(new)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    other.page.get_by_role("button", name="Your profile").click()
+    expect(dialog).to_contain_text(f"@{new}")
+    expect(other.composer).to_have_value("mine")
+
+
+@pytest.mark.provokes(403)
+def test_what_another_tab_has_taken_to_edit_is_neither_edited_nor_sent_again(
+    ann: Window, alice: Person, bob: Person
+) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    bob.says(alice.chat_with(bob), "the first")
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    other = ann.another_tab()
+    other.visit()
+    other.open("Somebody")
+    refused = '{"code": "may_not_post"}'
+    ann.page.context.route("**/v2/chats/*/messages", lambda route: route.fulfill(status=403, body=refused))
+    ann.write("once")
+    for tab in (ann, other):
+        expect(tab.message("once")).to_contain_text("Not sent.")
+    # Until the answer comes, it is not clear to the other what became of it.
+    other.page.route("**/messages?*", hold)
+    ann.message("once").get_by_role("button", name="Edit").click()
+    expect(other.composer).to_have_value("once")
+    while not held:
+        other.page.wait_for_timeout(20)
+    for action in ("Edit", "Try again"):
+        other.message("once").get_by_role("button", name=action).click()
+    assert not other.page.evaluate("Object.keys(localStorage).filter((key) => key.includes('/outbox/'))")
+    expect(other.composer).to_have_value("once")
 
 
 KEEP_THE_LEAST = """() => {

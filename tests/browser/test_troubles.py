@@ -160,6 +160,34 @@ def test_an_ended_token_is_told_and_nothing_typed_is_lost(
 
 
 @pytest.mark.provokes(401)
+def test_who_was_renamed_elsewhere_goes_on_under_the_new_name(
+    chatting: Window, server: Server, alice: Person, bob: Person
+) -> None:
+    again = chatting.page.get_by_role("dialog", name="Still you?")
+    username = again.get_by_label("Username")
+    new = new_name()
+    assert alice.patch(alice.username, username=new).status_code == 200
+    try:
+        server.set_clock(HOUR_SEC + 1)
+        chatting.write("just too late")
+        expect(username).to_have_value(alice.username)
+        again.get_by_label("Password").fill(alice.password)
+        again.get_by_role("button", name="Go on").click()
+        expect(again.get_by_role("alert")).to_contain_text("your username may have been changed on another device")
+        username.fill(bob.username)
+        again.get_by_role("button", name="Go on").click()
+        expect(username).to_have_accessible_description(re.compile("This is another account."))
+        username.fill(new.upper())
+        again.get_by_role("button", name="Go on").click()
+        expect(again).to_be_hidden()
+        chatting.expect_sent("just too late")
+        chatting.page.get_by_role("button", name="Your profile").click()
+        expect(chatting.page.get_by_role("dialog")).to_contain_text(f"@{new}")
+    finally:
+        server.set_clock(0)
+
+
+@pytest.mark.provokes(401)
 def test_signing_in_again_in_one_tab_is_enough(chatting: Window, server: Server, alice: Person) -> None:
     other = chatting.another_tab()
     other.visit()
@@ -354,6 +382,32 @@ def test_a_longer_name_loses_nothing_in_a_full_browser(chatting: Window, alice: 
     assert sorted(drafts) == sorted(["half a thou", *[f"draft {n}" for n in range(20)]])
 
 
+def test_a_new_name_takes_along_a_draft_that_there_was_no_room_for(
+    chatting: Window, alice: Person, eve: Person
+) -> None:
+    """The session and a shorter name make some."""
+    page = chatting.page
+    eve.says(eve.chat_with(alice), "from Eve")
+    expect(chatting.row("from Eve")).to_be_visible()
+    page.evaluate(FILL_THE_BROWSER)
+    chatting.composer.fill("half a thou")
+    expect(page.get_by_role("alert").filter(has_text="no room left to keep what you write")).to_be_visible()
+    chatting.row("from Eve").click()
+    expect(chatting.message("from Eve")).to_be_visible()
+    new = new_name()[:8]
+    page.get_by_role("button", name="Your profile").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Username", exact=True).fill(new)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Your profile").click()
+    expect(dialog).to_contain_text(f"@{new}")
+    page.keyboard.press("Escape")
+    chatting.row("the first").click()
+    expect(chatting.message("the first")).to_be_visible()
+    expect(chatting.composer).to_have_value("half a thou")
+
+
 @pytest.mark.provokes(500)
 def test_a_message_that_the_server_fails_at_holds_up_no_other(
     chatting: Window, alice: Person, bob: Person, eve: Person
@@ -424,8 +478,13 @@ def test_what_is_not_sent_is_told_in_the_list(chatting: Window, alice: Person, b
     expect(chatting.row("Somebody")).to_contain_text("Not sent: two")
     chatting.message("two").get_by_role("button", name="Discard").click()
     expect(chatting.row("Somebody")).to_contain_text("Not sent: one")
+    page.unroute_all()
+    page.route("**/v2/chats/*/messages", _unless_post)
+    chatting.write("three")
+    expect(chatting.message("three")).to_contain_text("The server cannot be reached.")
+    expect(chatting.row("Somebody")).to_contain_text("Not sent: one")
     chatting.message("one").get_by_role("button", name="Discard").click()
-    expect(chatting.row("Somebody")).to_contain_text("the first")
+    expect(chatting.row("Somebody")).to_contain_text("Waiting: three")
 
 
 @pytest.mark.provokes(403)

@@ -104,6 +104,9 @@ export async function ownProfile(username) {
   if (!(await isMine(username))) throw new Failure(404, { code: "renamed" });
   return shown;
 }
+/** Whether two tokens are one account's: the server writes its id into them. */
+export const areOfOneAccount = (token, other) => accountIn(token) === accountIn(other);
+const accountIn = (token) => JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).id;
 export const deleteAccount = (username) => request("DELETE", `/v1/users/${path(username)}`);
 export const findPeople = async (beginning, signal) =>
   (await request("GET", `/v2/users?${query({ query: beginning, limit: 20 })}`, { signal })).items;

@@ -34,6 +34,8 @@ export function startChat({ username, token }) {
   let renamed = null;
   /** Names that were asked about, whether they are one's own. */
   const strangers = new Set();
+  /** Whether one's own profile is known, or on its way. */
+  let isMeKnown = false;
   let again = 0;
 
   const list = new ChatList(parts, { me: username, chats, outbox, openPerson });
@@ -66,8 +68,12 @@ export function startChat({ username, token }) {
     stream.tell();
   });
   onAccountChange((account) => {
-    if (account?.username !== username) beginAnew();
-    else if (account.token !== token) resume(account.token);
+    if (account?.username === username) {
+      if (account.token !== token) resume(account.token);
+      return;
+    }
+    if (account && api.areOfOneAccount(account.token, token)) takeAlong(account.username);
+    beginAnew();
   });
   onNewDay(() => {
     list.show(openId);
@@ -76,7 +82,6 @@ export function startChat({ username, token }) {
   connect(token);
   route();
   if (!openId && !isTouched()) parts.query.focus();
-  lookForMe();
 
   function connect(newToken) {
     api.identify(newToken, (failure) => {
@@ -97,7 +102,7 @@ export function startChat({ username, token }) {
     clearTimeout(again);
     outbox.flush();
     try {
-      await Promise.all([chats.refresh(), openId && historyOf(openId).catchUp()]);
+      await Promise.all([chats.refresh(), openId && historyOf(openId).catchUp(), lookForMe()]);
       trouble = null;
       showConnection();
     } catch (failure) {
@@ -221,9 +226,14 @@ export function startChat({ username, token }) {
     }
   }
 
-  function goOn(newToken) {
+  /** Goes on with a new token, under the name that one has by now. */
+  function goOn(newToken, newUsername = username) {
+    if (!api.areOfOneAccount(newToken, token)) {
+      throw new api.Failure(403, { errors: { username: ["This is another account. To go on with it, sign out first"] } });
+    }
     keepAccount(username, newToken);
-    resume(newToken);
+    if (newUsername === username) resume(newToken);
+    else rename(newUsername);
   }
 
   function resume(newToken) {
@@ -234,12 +244,15 @@ export function startChat({ username, token }) {
     connect(newToken);
   }
 
-  /** Shows one's own profile. */
+  /** Shows one's own profile, once. */
   async function lookForMe() {
+    if (isMeKnown) return;
+    isMeKnown = true;
     try {
       showMe(await api.ownProfile(username));
     } catch (failure) {
-      if (failure.code !== "renamed") return onFailure(failure);
+      isMeKnown = failure.code === "renamed";
+      if (!isMeKnown) throw failure;
       renamed = failure;
       showConnection();
     }
@@ -271,7 +284,14 @@ export function startChat({ username, token }) {
   /** One's name is written in much of what is loaded: begins anew. */
   function rename(newUsername) {
     renameAccount(username, newUsername);
+    takeAlong(newUsername);
     beginAnew();
+  }
+
+  /** Keeps under the new name what is written and only this tab has. */
+  function takeAlong(newUsername) {
+    drafts.rename(newUsername);
+    conversation.keep();
   }
 
   async function signOut() {

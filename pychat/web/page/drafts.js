@@ -8,7 +8,7 @@ import { isBlank } from "./rules.js";
 
 export class Drafts {
   #username;
-  /** Those that there was no room for, by their keys. */
+  /** Those that there was no room for, by chat. */
   #unkept = new Map();
 
   constructor(username) {
@@ -16,7 +16,8 @@ export class Drafts {
   }
 
   get count() {
-    return new Set([...keysOf(this.#username, "draft/"), ...this.#unkept.keys()]).size;
+    const unkept = [...this.#unkept.keys()].map((chatId) => this.keyOf(chatId));
+    return new Set([...keysOf(this.#username, "draft/"), ...unkept]).size;
   }
 
   /** The localStorage key under which the chat's is kept. */
@@ -25,24 +26,29 @@ export class Drafts {
   }
 
   get(chatId) {
-    const key = this.keyOf(chatId);
-    return this.#unkept.get(key) ?? localStorage.getItem(key) ?? "";
+    return this.#unkept.get(chatId) ?? localStorage.getItem(this.keyOf(chatId)) ?? "";
   }
 
   /** Whether it outlives the page. */
   isKept(chatId) {
-    return !this.#unkept.has(this.keyOf(chatId));
+    return !this.#unkept.has(chatId);
   }
 
   set(chatId, text) {
     const key = this.keyOf(chatId);
-    this.#unkept.delete(key);
+    this.#unkept.delete(chatId);
     try {
       if (isBlank(text)) localStorage.removeItem(key);
       else localStorage.setItem(key, text);
     } catch (error) {
       if (error.name !== "QuotaExceededError") throw error;
-      this.#unkept.set(key, text);
+      this.#unkept.set(chatId, text);
     }
+  }
+
+  /** Keeps under the new name from now on; there may be room for what there was none for. */
+  rename(newUsername) {
+    this.#username = newUsername;
+    for (const [chatId, text] of [...this.#unkept]) this.set(chatId, text);
   }
 }

@@ -60,10 +60,16 @@ export class Outbox extends EventTarget {
     this.flush();
   }
 
-  /** Sends a failed one once more. */
+  /** Sends a failed one once more, unless another tab has settled it. */
   retry(entry) {
+    if (!this.has(entry)) return;
     this.#keep({ ...entry, state: "waiting", why: "", failures: 0 });
     this.flush();
+  }
+
+  /** Whether it is still there: another tab, or a fetched history, may have settled it meanwhile. */
+  has(entry) {
+    return localStorage.getItem(this.#prefix + entry.client_id) !== null;
   }
 
   remove(clientId) {
@@ -101,7 +107,7 @@ export class Outbox extends EventTarget {
         this.remove(client_id);
       } catch (failure) {
         if (!(failure instanceof api.Failure)) throw failure;
-        if (!this.#isStillThere(entry)) continue;
+        if (!this.has(entry)) continue;
         if (failure.status === 401) return;
         const failures = (entry.failures ?? 0) + (failure.status === 500);
         if (failure.passes && failures < MOST_FAILURES) {
@@ -132,11 +138,6 @@ export class Outbox extends EventTarget {
       if (error.name !== "QuotaExceededError") throw error;
       this.#keep({ ...entry, why: "" }); // no more than is kept of it already
     }
-  }
-
-  /** Another tab, or a fetched history, may have settled it while it was under way. */
-  #isStillThere(entry) {
-    return localStorage.getItem(this.#prefix + entry.client_id) !== null;
   }
 
   #keep(entry) {

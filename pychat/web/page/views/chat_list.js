@@ -59,7 +59,9 @@ export class ChatList {
     const focused = document.activeElement;
     let place = parts.chats.firstElementChild;
     const kept = new Set();
-    const unsent = new Map(this.#outbox.entries.map((entry) => [entry.chat_id, entry]));
+    // The last of each chat; but one that failed waits for its writer, and goes before those that go out by themselves.
+    const entries = this.#outbox.entries.sort((one, other) => (one.state === "failed") - (other.state === "failed"));
+    const unsent = new Map(entries.map((entry) => [entry.chat_id, entry]));
     for (const chat of shown) {
       // What came from others and is not read goes before one's own that is not sent.
       const row = this.#rowOf(chat, chat.unread_count === 0 ? unsent.get(chat.id) : undefined);

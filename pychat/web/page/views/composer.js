@@ -23,8 +23,7 @@ export class Composer {
     });
     parts.text.addEventListener("keydown", (event) => this.#onKey(event));
     addEventListener("storage", (event) => this.#onOtherTab(event));
-    // What another tab has kept or sent since is not what was typed here; nor is it to go for what was not.
-    addEventListener("pagehide", () => this.#isTyped && this.#keep());
+    addEventListener("pagehide", () => this.keep());
     parts.composer.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -41,6 +40,11 @@ export class Composer {
     this.#show();
     // On a phone the keyboard would jump up before one has read anything.
     (isTouched() ? this.#parts.peer : text).focus();
+  }
+
+  /** What another tab has kept or sent since is not what was typed here; nor is it to go for what was not. */
+  keep() {
+    if (this.#isTyped) this.#keep();
   }
 
   close() {

@@ -47,6 +47,7 @@ export class Conversation {
       retry: (entry) => this.#outbox.retry(entry),
       discard: (entry) => this.#outbox.remove(entry.client_id),
       edit: (entry) => {
+        if (!this.#outbox.has(entry)) return; // another tab has it in its field
         this.#outbox.remove(entry.client_id);
         this.#composer.put(entry.text);
       },
@@ -116,6 +117,11 @@ export class Conversation {
     this.#parts["peer-title"].textContent = chat.title;
     this.#parts["peer-username"].textContent = peer ? `@${peer.username}` : "";
     showAvatar(this.#parts["peer-avatar"], chat.title, peer?.username ?? chat.id);
+  }
+
+  /** Keeps what is typed here, whatever another tab has kept since. */
+  keep() {
+    this.#composer.keep();
   }
 
   close() {

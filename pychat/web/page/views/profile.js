@@ -23,7 +23,7 @@ export class Profile {
       for (const form of [parts.edit, parts.password, parts.delete]) form.reset();
     });
     parts["sign-out"].addEventListener("click", () => actions.signOut());
-    parts["password-owner"].value = me;
+    parts["password-owner"].defaultValue = me; // outlives a reset
     prepareForm(parts.edit, { ruled: ["display_name", "username", "biography"], optional: ["biography"], submit: (values) => this.#save(values) });
     prepareForm(parts.password, { ruled: ["password"], submit: (values) => this.#changePassword(values) });
     prepareForm(parts.delete, { submit: (values) => this.#delete(values) });
@@ -67,16 +67,31 @@ export class Profile {
 
   async #save({ display_name, username, biography }) {
     this.#say("");
-    const { username: nameNow } = await api.changeProfile(this.#me, { display_name, username, biography });
+    const opened = this.#opened;
+    const { username: nameNow } = await this.#change({ display_name, username, biography });
     if (nameNow !== this.#me) return this.#actions.rename(nameNow);
     const user = await api.profile(this.#me);
-    this.#fill(user);
     this.#actions.showMe(user);
-    return this.#say("Saved.");
+    if (opened !== this.#opened) return;
+    this.#fill(user);
+    this.#say("Saved.");
+  }
+
+  /** The new name may be one's own already, by a try whose answer was lost: then the old one no longer is. */
+  async #change(changes) {
+    try {
+      return await api.changeProfile(this.#me, changes);
+    } catch (failure) {
+      const newName = changes.username.toLowerCase();
+      if (failure.status !== 403 || newName === this.#me) throw failure;
+      return api.changeProfile(newName, changes);
+    }
   }
 
   async #changePassword({ password }) {
+    const opened = this.#opened;
     await this.#actions.changePassword(password);
+    if (opened !== this.#opened) return;
     this.#parts.password.reset();
     this.#say("Your password is changed.");
   }

@@ -10,16 +10,16 @@ export class SignInAgain {
   #parts = partsOf(this.#dialog);
   #isNeeded = false;
 
-  /** `goOn` gets the new token. */
+  /** `goOn` gets the new token, and the name that one signed in with: it may have been changed elsewhere. */
   constructor(username, { goOn, signOut }) {
-    this.#parts.owner.value = username;
+    this.#parts.username.defaultValue = username; // outlives a reset
     this.#parts.leave.addEventListener("click", () => signOut());
     // Escape would leave a page behind that can do nothing.
     this.#dialog.addEventListener("cancel", (event) => event.preventDefault());
     // A browser lets nobody be held for ever: a second Escape closes it all the same.
     this.#dialog.addEventListener("close", () => this.#isNeeded && this.#open());
     prepareForm(this.#dialog.querySelector("form"), {
-      submit: async ({ password }) => goOn(await api.signIn(username, password)),
+      submit: async (values) => goOn(await signIn(values), values.username.toLowerCase()),
     });
   }
 
@@ -43,5 +43,15 @@ export class SignInAgain {
     this.#isNeeded = false;
     this.#dialog.querySelector("form").reset();
     this.#dialog.close();
+  }
+}
+
+async function signIn({ username, password }) {
+  try {
+    return await api.signIn(username, password);
+  } catch (failure) {
+    if (!failure.errors.credentials) throw failure;
+    const message = "Username and password do not go together. Check both: your username may have been changed on another device";
+    throw new api.Failure(failure.status, { message });
   }
 }
