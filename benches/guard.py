@@ -28,6 +28,8 @@ def main() -> None:
         measured = ratios(figures)
         if unknown := measured.keys() - committed.keys():
             sys.exit(f"not in {RATIOS.name}, run `make bench`: {', '.join(sorted(unknown))}")
+        if missing := (parts["edge_cost"] | parts["short_history"]).keys() - measured.keys():
+            sys.exit(f"in {RATIOS.name}, but not measured any more: {', '.join(sorted(missing))}")
         lost &= {name for name, ratio in measured.items() if ratio < committed[name] * TOLERATED}
         if not lost:
             return

@@ -136,4 +136,4 @@ def draw_scaling(file: Path, series: "Sequence[Series]", *, durable: bool) -> No
 
 
 def _short(number: float) -> str:
-    return f"{number / 1_000:,.0f}k" if number >= 1_000 else f"{number:g}"
+    return f"{number / 1_000:,.3g}k" if number >= 1_000 else f"{number:g}"

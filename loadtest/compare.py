@@ -105,9 +105,9 @@ def _measure(peer: Peer, cores: list[int], seconds: int) -> Measured:
 
 
 def medians(runs: Sequence[Measured]) -> Measured:
-    """Each figure's, over the runs that have it; what was noted of any run stays."""
-    keys = dict.fromkeys(key for run in runs for key in run.figures)
-    figures = {key: statistics.median(run.figures[key] for run in runs if key in run.figures) for key in keys}
+    """Each figure's; one that any run lacks is left out, and what was noted of any run stays."""
+    keys = [key for key in runs[0].figures if all(key in run.figures for run in runs)]
+    figures = {key: statistics.median(run.figures[key] for run in runs) for key in keys}
     return Measured(figures, list(dict.fromkeys(note for run in runs for note in run.notes)))
 
 

@@ -53,7 +53,7 @@ class StageFigures(NamedTuple):
 
     people: int
     sends_per_sec: float
-    failed: int  # requests of any kind
+    failed_share: float  # of the requests of any kind
     send_p50_ms: float | None  # `None` where nothing was sent, or came
     send_p95_ms: float | None
     send_p99_ms: float | None
@@ -72,18 +72,18 @@ class Stages(NamedTuple):
         figures = []
         for stage, rows in zip(profile.stages, counted, strict=True):
             by_name = {(row["kind"], row["name"]): row for row in rows}
-            sends = by_name.get(MEASURED["send"], {"count": 0})
+            sends = by_name.get(MEASURED["send"], {"count": 0, "failed": 0})
             latencies = {
                 f"{what}_{percentile}": by_name[key][percentile] if key in by_name else None
                 for what, key in MEASURED.items()
                 for percentile in PERCENTILES
             }
-            failed = sum(row["failed"] for row in rows if row["kind"] in METHODS)
-            figures.append(StageFigures(stage.users, sends["count"] / stage.seconds, failed, **latencies))
+            sent_per_sec = (sends["count"] - sends["failed"]) / stage.seconds
+            figures.append(StageFigures(stage.users, sent_per_sec, _failed_share(rows), **latencies))
         return cls(figures, _where_it_breaks(profile, figures))
 
     def rows(self) -> list[list[str]]:
-        return [[_shown(figure) for figure in stage] for stage in self.figures]
+        return [[_shown(field, figure) for field, figure in stage._asdict().items()] for stage in self.figures]
 
     def table(self) -> str:
         lines = [STAGE_COLUMNS, *self.rows()]
@@ -108,17 +108,25 @@ def _where_it_breaks(profile: Profile, figures: Sequence[StageFigures]) -> str:
             )
             if measured is not None and measured > allowed
         ]
+        if stage.failed_share > thresholds.failed_share:
+            broken.append(f"{stage.failed_share:.1%} of the requests failed")
+        if stage.send_p95_ms is not None and stage.delivery_p95_ms is None:
+            broken.append("nothing that was sent came")
         if broken:
             return f"It breaks with {stage.people} people (stage {number}): {'; '.join(broken)}."
-    return "It breaks nowhere: in each stage p95 is within what the profile allows."
+    return "It breaks nowhere: in each stage all is within what the profile allows."
+
+
+def _failed_share(rows: Sequence[Mapping[str, Any]]) -> float:
+    requests = [row for row in rows if row["kind"] in METHODS]
+    return float(sum(row["failed"] for row in requests) / max(1, sum(row["count"] for row in requests)))
 
 
 def judge(profile: Profile, rows: Sequence[Mapping[str, Any]], samples: Mapping[str, Sequence[Sample]]) -> Verdict:
     """Holds the rows that Locust counted against the profile's thresholds."""
     by_name = {(row["kind"], row["name"]): row for row in rows}
     thresholds = profile.thresholds
-    requests = [row for row in rows if row["kind"] in METHODS]
-    failed_share = sum(row["failed"] for row in requests) / max(1, sum(row["count"] for row in requests))
+    failed_share = _failed_share(rows)
     checks = [
         Check(
             "failed requests",
@@ -223,9 +231,11 @@ the waiting that it is for.</p>
     )
 
 
-def _shown(value: object) -> str:
+def _shown(field: str, value: object) -> str:
     if value is None:
         return "none"
+    if field.endswith("_share"):
+        return f"{value:.1%}"
     return f"{value:,.0f}" if isinstance(value, float) else str(value)
 
 

@@ -67,17 +67,17 @@ STAGED = Profile("a test", [Stage(users, 1, 10) for users in (50, 100, 200)], Th
 
 def stage(send_p95_ms: float, delivery_p95_ms: float) -> list[dict[str, Any]]:
     others = {"p50_ms": 1.0, "p99_ms": 99.0, "max_ms": 99.0}
-    rows = [row("POST", "send", failed=3, p95_ms=send_p95_ms), row("DELIVERY", "message", p95_ms=delivery_p95_ms)]
+    rows = [row("POST", "send", p95_ms=send_p95_ms), row("DELIVERY", "message", p95_ms=delivery_p95_ms)]
     return [{**one, **others} for one in rows]
 
 
 def test_stages_say_with_how_many_people_it_breaks(tmp_path: Path) -> None:
     stages = Stages.of(STAGED, [stage(5, 6), stage(9, 21), stage(40, 50)])
     assert stages.breaks == "It breaks with 100 people (stage 2): a delivery's p95 is 21 ms, above 20."
-    assert [(one.people, one.sends_per_sec, one.failed, one.send_p95_ms) for one in stages.figures] == [
-        (50, 10, 3, 5),
-        (100, 10, 3, 9),
-        (200, 10, 3, 40),
+    assert [(one.people, one.sends_per_sec, one.failed_share, one.send_p95_ms) for one in stages.figures] == [
+        (50, 10, 0, 5),
+        (100, 10, 0, 9),
+        (200, 10, 0, 40),
     ]
     rows = stage(40, 50)
     write_report(tmp_path, "own", STAGED, "http://x", datetime.now(UTC), rows, judge(STAGED, rows, IDLE), stages)
@@ -85,6 +85,16 @@ def test_stages_say_with_how_many_people_it_breaks(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert stages.breaks.replace("'", "&#x27;") in page
     assert "<td>21</td>" in page
+
+
+def test_it_breaks_where_sends_fail_or_nothing_comes() -> None:
+    failing = [{**one, "failed": 30} if one["name"] == "send" else one for one in stage(5, 6)]
+    stages = Stages.of(STAGED, [stage(5, 6), failing, []])
+    assert stages.breaks == "It breaks with 100 people (stage 2): 30.0% of the requests failed."
+    assert stages.figures[1].sends_per_sec == 7
+    assert "30.0%" in stages.table()
+    stalled = stage(5, 6)[:1]
+    assert Stages.of(STAGED, [stalled, [], []]).breaks.endswith("nothing that was sent came.")
 
 
 def test_stages_in_which_nothing_was_sent_break_nothing() -> None:
