@@ -86,8 +86,9 @@ async def _serve(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
         # First, so that whoever served this database until now has left it, and the addresses, which may be the same.
         await journal.lock()
         await migrate(database)
-        await journal.open()
+        # Before it is noted who serves this database: one that cannot listen must leave whoever can alone.
         addresses = free_addresses(settings)
+        await journal.open()
         # Entered here, not by Granian, so that it is left also when Granian's own stop must be cut short.
         async with app.lifespan():
             try:

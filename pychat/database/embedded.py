@@ -225,6 +225,8 @@ class EmbeddedPostgres:
             await asyncio.sleep(LOOK_EVERY_SEC)
             if self._process is None or self._process.poll() is None:
                 continue
+            # Its number may become another's.
+            end_along(0, 0)
             log.error("the embedded Postgres died; starting it again")
             try:
                 await self._launch(args)
@@ -299,7 +301,8 @@ def _runs_in(pid: int, cluster: Path) -> bool:
 
 
 def _stop_process(pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
-    """Asks a server to stop fast, then harder; returns when it is gone. One that stands still hears only the last."""
+    """Asks a server to stop fast, then harder; returns when it is gone, or does not go. One that stands still hears
+    only the last."""
     for how, patience in ((signal.SIGINT, FAST_STOP_SEC), (signal.SIGQUIT, FORCED_STOP_SEC), (signal.SIGKILL, 1.0)):
         is_last = how is signal.SIGKILL
         if _state(pid)[0] == FROZEN and not is_last:
@@ -316,6 +319,7 @@ def _stop_process(pid: int, child: subprocess.Popen[bytes] | None = None) -> Non
                     child.wait()
                 return
             time.sleep(0.01)
+    log.error("the embedded Postgres does not stop", pid=pid)
 
 
 def _state(pid: int) -> tuple[str, int]:

@@ -26,6 +26,10 @@ class NotStored(Exception):
     """The batch is not in the database, and will not be."""
 
 
+class NoPartition(NotStored):
+    """There is none for the ids, or a constraint of somebody's own was violated."""
+
+
 class MaybeStored(Exception):
     """The answer to the commit was lost."""
 
@@ -54,6 +58,7 @@ async def store(session: asyncpg.Connection, batch: Batch, on_repeats: Callable[
         return
     except TROUBLE as failure:
         is_undone = _is_undone(failure)
+        not_stored = NoPartition if isinstance(failure, asyncpg.CheckViolationError) else NotStored
         reason = one_line(failure)
     except BaseException:
         session.terminate()
@@ -64,7 +69,7 @@ async def store(session: asyncpg.Connection, batch: Batch, on_repeats: Callable[
         session.terminate()
     elif count:
         await _roll_back(session)
-    raise MaybeStored(reason) if is_committing and not is_undone else NotStored(reason)
+    raise MaybeStored(reason) if is_committing and not is_undone else not_stored(reason)
 
 
 def _is_undone(failure: BaseException) -> bool:

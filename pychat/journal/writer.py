@@ -14,7 +14,7 @@ from pychat.database.pool import Database, DatabaseUnavailable, one_line
 from pychat.journal.claims import answer_repeats
 from pychat.journal.partitions import WEEK, make_partitions, now_id
 from pychat.journal.session import TakenOver, expect_served_by, note_served_by, open_session
-from pychat.journal.storing import TROUBLE, MaybeStored, NotStored, store
+from pychat.journal.storing import TROUBLE, MaybeStored, NoPartition, NotStored, store
 
 log = structlog.get_logger("pychat.journal")
 
@@ -174,8 +174,10 @@ class JournalWriter:
                 self._partitioned_until = await make_partitions(self._database, batch.message_ids[0], batch.last_id)
             await store(self._session, batch, self._on_repeats)
         except (NotStored, DatabaseUnavailable, asyncpg.PostgresError) as failure:
-            # The last is of a partition that cannot be made. One that was there may be gone: the next batch looks.
-            self._partitioned_until = 0
+            # The last is of a partition that cannot be made.
+            if isinstance(failure, NoPartition):
+                # One that was there is gone: the next batch looks.
+                self._partitioned_until = 0
             log.error("messages could not be stored", count=batch.size, reason=one_line(failure))
             return False
         except MaybeStored as failure:

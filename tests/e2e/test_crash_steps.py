@@ -77,7 +77,7 @@ async def until_commits_wait(session: asyncpg.Connection) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
-                await session.execute("SELECT pg_logical_emit_message(true, 'test', '')", timeout=0.2)
+                await session.execute("SELECT pg_logical_emit_message(true, 'test', '')", timeout=2)
             except TimeoutError:
                 return
 

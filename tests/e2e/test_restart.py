@@ -19,6 +19,12 @@ from tests.support.wait import wait_until
 STOP_WITHIN_SEC = 5
 
 
+END_JOURNALS_SESSION = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
 @pytest.fixture
 def embedded(server_options: Callable[..., Options]) -> Options:
     """A server that runs its own Postgres and makes its own signing key."""
@@ -140,6 +146,22 @@ def test_a_successor_leaves_the_schema_alone_until_the_one_before_has_stopped(
     assert "cannot bring the schema up to date" in log.read_text()
 
 
+def test_a_successor_that_cannot_listen_leaves_the_one_before_at_work(
+    server_options: Callable[..., Options], tmp_path: Path
+) -> None:
+    options = server_options()
+    log = tmp_path / "second.log"
+    with running(options) as first:
+        second = start_process(log, {**options.environment, "PYCHAT_HTTP__LISTEN": first.url.removeprefix("http://")})
+        wait_until(lambda: "waiting for the pychat" in log.read_text(), "it waits")
+        execute(first.database_url, END_JOURNALS_SESSION)
+        assert second.wait(30) == 1
+        assert first.url.removeprefix("http://") in log.read_text()
+        wait_until(first.is_ready, "the first goes on")
+        ann, ben = first.person(), first.person()
+        ann.says(ann.chat_with(ben), "Still there?")
+
+
 def test_a_server_whose_database_another_has_taken_over_ends_with_one_clear_line(
     server_options: Callable[..., Options],
 ) -> None:
@@ -156,10 +178,7 @@ def test_a_server_whose_database_another_has_taken_over_ends_with_one_clear_line
     )
     try:
         wait_until(lambda: "waiting for the pychat" in log.read_text(), "it waits")
-        end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-        execute(
-            first.database_url, f"{end} AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
+        execute(first.database_url, END_JOURNALS_SESSION)
         assert first.exit_code() == 1
         lines = [line for line in first.log.splitlines() if line.startswith("pychat: ")]
         assert len(lines) == 1, first.log

@@ -1,6 +1,7 @@
 //! What pending messages take, and the room that is left.
 //!
-//! No less than what is allocated, whatever the senders send: `rust/tests/journal_allocations.rs` compares the two.
+//! No less than what is allocated, whatever the senders send: `rust/tests/journal_allocations.rs` compares the two. Not in
+//! it: the encoded rows of the one batch that is being written, and lists of members that only pending messages hold.
 
 use super::{Entry, MAX_BYTES, MAX_ROWS, State};
 use crate::hub::message::Message;
