@@ -24,8 +24,8 @@ Options: TypeAlias = Mapping[str, str | float | bool]
 class Unsound(RuntimeError):
     """What was measured is not what was asked for: the message says what was lost, refused, not held or not reached."""
 
-    def __init__(self, report: dict[str, Any]) -> None:
-        super().__init__("; ".join(report["faults"]))
+    def __init__(self, report: dict[str, Any], said: str = "") -> None:
+        super().__init__("; ".join(report["faults"]) + (f" ({said})" if said else ""))
         self.report = report
 
 
@@ -106,7 +106,7 @@ def drive(
         raise RuntimeError(f"the driver failed: {''.join(said).strip()}")
     report = json.loads(output)
     if report["faults"]:
-        raise Unsound(report)
+        raise Unsound(report, "; ".join(line.strip() for line in said if "failed" in line))
     if len(looks) < 2:
         raise RuntimeError("the driver ran too short to measure CPU time")
     seconds, cpu, driver, machine = (after - before for before, after in zip(looks[0], looks[-1], strict=True))

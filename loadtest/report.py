@@ -198,7 +198,7 @@ def write_report(
         [[c.what, c.measured, c.allowed, "holds" if c.holds else "DOES NOT HOLD"] for c in verdict.checks],
     )
     columns = ["kind", "name", "count", "failed", "p50_ms", "p95_ms", "p99_ms", "max_ms"]
-    counted = _table(columns, [[_shown(row[column]) for column in columns] for row in rows])
+    counted = _table(columns, [[_shown(column, row[column]) for column in columns] for row in rows])
     by_stage = ""
     if stages:
         by_stage = (

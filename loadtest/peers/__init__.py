@@ -70,6 +70,8 @@ def _pychat(*, durable: bool) -> Iterator[Started]:
         # One sender stands for many here: let it send as many could.
         "SEND_LIMITER_CONFIG": {"is_enabled": True, "token_refill_amount": 1_000_000, "max_rps_per_user": 1_000_000},
         "HISTORY_CONFIG": {"is_enabled": durable},
+        # Making thousands of sessions takes minutes, in which the first are not polled yet.
+        "SESSIONS_CONFIG": {"idle_timeout_sec": 86_400},
     }
     with servers_folder() as folder:
         environment = {

@@ -70,16 +70,19 @@ async def test_one_that_is_cancelled_does_not_wait_for_a_server_that_is_silent(
 async def test_one_that_is_cancelled_is_undone_at_once(database: Database) -> None:
     """By the server too, whatever it is at: what it has locked is free again."""
     await database.execute("CREATE TABLE t (n int)")
-    is_waiting = asyncio.Event()
 
     async def change() -> None:
         async with database.transaction() as connection:
             await connection.execute("LOCK TABLE t")
-            is_waiting.set()
             await connection.execute("SELECT pg_sleep(30)")
 
     changing = asyncio.create_task(change())
-    await is_waiting.wait()
+    asleep = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')"
+    )
+    async with asyncio.timeout(10):
+        while not await database.fetchval(asleep):
+            await asyncio.sleep(0.01)
     changing.cancel()
     await asyncio.wait([changing])
     async with asyncio.timeout(5):
