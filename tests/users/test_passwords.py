@@ -41,12 +41,16 @@ async def test_nobody_has_no_password(passwords: Passwords, monkeypatch: pytest.
 
 
 async def test_the_event_loop_goes_on(passwords: Passwords) -> None:
-    hashing = asyncio.ensure_future(passwords.hash("Passw0rd!"))
-    steps = 0
-    while not hashing.done():
-        await asyncio.sleep(0)
-        steps += 1
-    assert steps > 10
+    # Where others have the cores, this thread may get nothing of the time that one hash takes.
+    for _ in range(20):
+        hashing = asyncio.ensure_future(passwords.hash("Passw0rd!"))
+        steps = 0
+        while not hashing.done():
+            await asyncio.sleep(0)
+            steps += 1
+        if steps > 10:
+            return
+    pytest.fail("no hash lets the loop take more than ten steps")
 
 
 async def test_more_than_may_wait_is_refused(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
