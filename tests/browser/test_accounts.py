@@ -228,21 +228,12 @@ def test_ones_own_name_is_shown_as_soon_as_it_can_be_fetched(ann: Window, alice:
 
 @pytest.mark.provokes(403)
 def test_a_new_username_whose_answer_was_lost_is_ones_own(ann: Window, alice: Person) -> None:
-    lost: list[str] = []
-
-    def lose_the_first_answer(route: Route) -> None:
-        if lost:
-            route.continue_()
-        else:
-            lost.append(route.fetch().text())
-            route.abort()
-
     ann.sign_in(alice.username)
     ann.page.get_by_role("button", name="Your profile").click()
     dialog = ann.page.get_by_role("dialog")
     field = dialog.get_by_label("Username", exact=True)
     expect(field).to_have_value(alice.username)
-    ann.page.route(f"**/v1/users/{alice.username}", lose_the_first_answer)
+    lost = ann.lose_first_answer(f"**/v1/users/{alice.username}")
     new = new_name()
     field.fill(new.upper())
     dialog.get_by_role("button", name="Save").click()
@@ -306,17 +297,8 @@ def test_a_profile_that_is_opened_again_is_as_new(ann: Window, alice: Person) ->
 
 @pytest.mark.provokes(401, 409)
 def test_an_account_whose_answer_was_lost_is_ones_own(ann: Window, ben: Window) -> None:
-    lost: list[str] = []
-
-    def lose_the_first_answer(route: Route) -> None:
-        if lost:
-            route.continue_()
-        else:
-            lost.append(route.fetch().text())
-            route.abort()
-
     username = new_name()
-    ann.page.route("**/v1/users/register", lose_the_first_answer)
+    ann.lose_first_answer("**/v1/users/register")
     # Phones put a blank behind a word that they know.
     ann.sign_up(f"{username} ")
     form = ann.page.get_by_role("form", name="Make an account")

@@ -29,7 +29,7 @@ TALKING_WITHIN_SEC = 60.0
 # As fast as one types who is used to it.
 KEY_MS = 50
 # The machine may have other things to do; one of so many takes counts.
-TAKES = 10
+TAKES = 5
 
 # Put before each answer. Setting up a connection takes as little as it does on one machine: on a real line that is one
 # round trip more, and one or two more for TLS.

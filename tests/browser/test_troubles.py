@@ -89,16 +89,7 @@ def _unless_post(route: Route) -> None:
 
 
 def test_an_answer_that_was_lost_doubles_nothing(chatting: Window, bob: Person) -> None:
-    lost: list[str] = []
-
-    def lose_the_first_answer(route: Route) -> None:
-        if route.request.method == "POST" and not lost:
-            lost.append(route.fetch().text())
-            route.abort()
-        else:
-            route.continue_()
-
-    chatting.page.route("**/v2/chats/*/messages*", lose_the_first_answer)
+    lost = chatting.lose_first_answer("**/v2/chats/*/messages*")
     chatting.write("only once")
     chatting.expect_sent("only once")
     assert "sent_at" in lost[0]
@@ -368,14 +359,7 @@ def test_a_longer_name_loses_nothing_in_a_full_browser(chatting: Window, alice: 
     keep_drafts = "(prefix) => { for (let n = 0; n < 20; n++) localStorage.setItem(prefix + n, 'draft ' + n); }"
     page.evaluate(keep_drafts, f"pychat.of.{alice.username}/draft/")
     page.evaluate(FILL_THE_BROWSER)
-    new = new_name().ljust(32, "x")
-    page.get_by_role("button", name="Your profile").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Username", exact=True).fill(new)
-    dialog.get_by_role("button", name="Save").click()
-    expect(dialog).to_be_hidden()
-    page.get_by_role("button", name="Your profile").click()
-    expect(dialog).to_contain_text(f"@{new}")
+    chatting.change_username(new_name().ljust(32, "x"))
     drafts = page.evaluate(
         "Object.keys(localStorage).filter((key) => key.includes('/draft/')).map((key) => localStorage[key])"
     )
@@ -394,14 +378,7 @@ def test_a_new_name_takes_along_a_draft_that_there_was_no_room_for(
     expect(page.get_by_role("alert").filter(has_text="no room left to keep what you write")).to_be_visible()
     chatting.row("from Eve").click()
     expect(chatting.message("from Eve")).to_be_visible()
-    new = new_name()[:8]
-    page.get_by_role("button", name="Your profile").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Username", exact=True).fill(new)
-    dialog.get_by_role("button", name="Save").click()
-    expect(dialog).to_be_hidden()
-    page.get_by_role("button", name="Your profile").click()
-    expect(dialog).to_contain_text(f"@{new}")
+    chatting.change_username(new_name()[:8])
     page.keyboard.press("Escape")
     chatting.row("the first").click()
     expect(chatting.message("the first")).to_be_visible()

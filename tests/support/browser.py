@@ -18,6 +18,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    Route,
     expect,
     sync_playwright,
 )
@@ -104,6 +105,26 @@ class Window:
         """A second tab of the same browser."""
         return Window(self.page.context.new_page(), self.url)
 
+    def sleeping_tab(self) -> Window:
+        """As `another_tab`, but as when the browser lets it sleep: it hears nothing of the others."""
+        tab = self.another_tab()
+        tab.page.add_init_script("addEventListener('storage', (event) => event.stopImmediatePropagation())")
+        return tab
+
+    def lose_first_answer(self, url: str) -> list[str]:
+        """Has the first change at that URL reach the server, and no answer come back: it is in the list then."""
+        lost: list[str] = []
+
+        def lose(route: Route) -> None:
+            if lost or route.request.method == "GET":
+                route.continue_()
+            else:
+                lost.append(route.fetch().text())
+                route.abort()
+
+        self.page.route(url, lose)
+        return lost
+
     def visit(self) -> None:
         self.page.goto(f"{self.url}/")
 
@@ -144,6 +165,16 @@ class Window:
         form.get_by_label("Password").fill(password)
         form.get_by_role("button", name="Sign in").click()
         expect(self.page.get_by_role("navigation", name="Chats")).to_be_visible()
+
+    def change_username(self, new: str) -> None:
+        """By one's own profile, which is open with the new name afterwards."""
+        dialog = self.page.get_by_role("dialog")
+        self.page.get_by_role("button", name="Your profile").click()
+        dialog.get_by_label("Username", exact=True).fill(new)
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_be_hidden()
+        self.page.get_by_role("button", name="Your profile").click()
+        expect(dialog).to_contain_text(f"@{new}")
 
     def find(self, beginning: str) -> None:
         """Looks for somebody and takes the first found."""
