@@ -130,14 +130,24 @@ def test_what_cannot_be_sent_is_told_while_one_writes(chatting: Window) -> None:
     chatting.expect_sent("x" * 4_096)
 
 
+def _write_too_late(window: Window, server: Server, text: str) -> None:
+    """Has the token end with this message on its way: sooner, the question for the password could come before it."""
+
+    def end_token(route: Route) -> None:
+        server.set_clock(HOUR_SEC + 1)
+        route.continue_()
+
+    window.page.route("**/v2/chats/*/messages", end_token, times=1)
+    window.write(text)
+
+
 @pytest.mark.provokes(401)
 def test_an_ended_token_is_told_and_nothing_typed_is_lost(
     chatting: Window, server: Server, alice: Person, bob: Person
 ) -> None:
     again = chatting.page.get_by_role("dialog", name="Still you?")
     try:
-        server.set_clock(HOUR_SEC + 1)
-        chatting.write("just too late")
+        _write_too_late(chatting, server, "just too late")
         expect(again).to_contain_text("Your sign-in lasted its time and has ended.")
         again.get_by_label("Password").fill("Wr0ng-password")
         again.get_by_role("button", name="Go on").click()
@@ -151,6 +161,25 @@ def test_an_ended_token_is_told_and_nothing_typed_is_lost(
 
 
 @pytest.mark.provokes(401)
+def test_who_is_typing_is_asked_for_the_password_at_the_next_pause(
+    chatting: Window, server: Server, bob: Person
+) -> None:
+    again = chatting.page.get_by_role("dialog", name="Still you?")
+    chatting.composer.press_sequentially("this is what I ")
+    try:
+        with chatting.page.expect_response(lambda answer: answer.status == 401):
+            server.set_clock(HOUR_SEC + 1)
+            chatting.look_back()  # it asks for news then
+            chatting.composer.press_sequentially("was about to say", delay=50)
+        chatting.composer.press_sequentially(", and more", delay=50)
+        expect(again).to_be_visible()
+        expect(again.get_by_label("Password")).to_have_value("")
+        expect(chatting.composer).to_have_value("this is what I was about to say, and more")
+    finally:
+        server.set_clock(0)
+
+
+@pytest.mark.provokes(401)
 def test_who_was_renamed_elsewhere_goes_on_under_the_new_name(
     chatting: Window, server: Server, alice: Person, bob: Person
 ) -> None:
@@ -159,8 +188,7 @@ def test_who_was_renamed_elsewhere_goes_on_under_the_new_name(
     new = new_name()
     assert alice.patch(alice.username, username=new).status_code == 200
     try:
-        server.set_clock(HOUR_SEC + 1)
-        chatting.write("just too late")
+        _write_too_late(chatting, server, "just too late")
         expect(username).to_have_value(alice.username)
         again.get_by_label("Password").fill(alice.password)
         again.get_by_role("button", name="Go on").click()
@@ -186,8 +214,7 @@ def test_signing_in_again_in_one_tab_is_enough(chatting: Window, server: Server,
     expect(other.message("the first")).to_be_visible()
     again = chatting.page.get_by_role("dialog", name="Still you?")
     try:
-        server.set_clock(HOUR_SEC + 1)
-        chatting.write("from one tab")
+        _write_too_late(chatting, server, "from one tab")
         again.get_by_label("Password").fill(alice.password)
         again.get_by_role("button", name="Go on").click()
         chatting.expect_sent("from one tab")
@@ -231,8 +258,7 @@ def test_what_comes_while_a_chat_loads_is_shown(ann: Window, alice: Person, bob:
 def test_the_question_for_the_password_stays(chatting: Window, server: Server) -> None:
     again = chatting.page.get_by_role("dialog", name="Still you?")
     try:
-        server.set_clock(HOUR_SEC + 1)
-        chatting.write("just too late")
+        _write_too_late(chatting, server, "just too late")
         expect(again).to_be_visible()
         for _ in range(3):
             chatting.page.keyboard.press("Escape")

@@ -121,7 +121,7 @@ export function startChat({ username, token }) {
   }
 
   function showConnection() {
-    if (signInAgain.isOpen) return say(parts.connection, "");
+    if (signInAgain.isNeeded) return say(parts.connection, "");
     const waiting = outbox.entries.filter(({ state }) => state === "waiting").length;
     const kept = waiting
       ? `${count(waiting, "message waits and will go out by itself", "messages wait and will go out by themselves")}.`

@@ -45,6 +45,18 @@ export function moveFocus(event, links) {
 /** Whether one touches the screen: then its keyboard covers half of it, and comes up with every focus on a field. */
 export const isTouched = () => matchMedia("(pointer: coarse)").matches;
 
+/** Whoever has typed nothing for that long has come to a pause. */
+const TYPING_MS = 1_500;
+
+let typedAt = -Infinity;
+addEventListener("input", () => (typedAt = performance.now()), { capture: true });
+
+/** Resolves once nobody is in the midst of typing; at once where the field is empty, as when a message was just sent. */
+export async function afterTyping() {
+  const pauseMs = () => (document.activeElement?.value ? typedAt + TYPING_MS - performance.now() : 0);
+  while (pauseMs() > 0) await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs(), 100)));
+}
+
 /** Asks in a dialog; resolves to whether the answer was `yes`. */
 export async function ask(text, yes) {
   const dialog = document.getElementById("question");

@@ -1,7 +1,7 @@
 /** Asks for the password again over the open chat, so that nothing that was written goes away. */
 
 import * as api from "../api.js";
-import { partsOf } from "../dom.js";
+import { afterTyping, partsOf } from "../dom.js";
 import { explainRefusal } from "../words.js";
 import { prepareForm } from "./fields.js";
 
@@ -23,15 +23,18 @@ export class SignInAgain {
     });
   }
 
-  get isOpen() {
-    return this.#dialog.open;
+  /** Whether it is open, or about to be. */
+  get isNeeded() {
+    return this.#isNeeded;
   }
 
-  show(failure) {
-    if (this.isOpen) return;
+  /** Opens once nobody is typing: words meant for somebody else are not to go into the field for the password. */
+  async show(failure) {
+    if (this.#isNeeded) return;
     this.#parts.why.textContent = explainRefusal(failure);
     this.#isNeeded = true;
-    this.#open();
+    await afterTyping();
+    if (this.#isNeeded) this.#open();
   }
 
   #open() {
