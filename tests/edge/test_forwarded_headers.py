@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.upstream import EdgeAlone, Received, edge_alone, free_address
+from tests.support.ports import free_address
+from tests.support.upstream import EdgeAlone, Received, edge_alone
 from tests.support.wire import Answer, Wire, chunked
 
 CLIENT = "127.0.0.9"

@@ -14,8 +14,9 @@ from tests.conftest import Launch
 from tests.support.client import PASSWORD, Person
 from tests.support.door import Door, through_the_edge
 from tests.support.metrics import Scrape
+from tests.support.ports import free_address
 from tests.support.server import Server
-from tests.support.upstream import edge_alone, free_address
+from tests.support.upstream import edge_alone
 from tests.support.wait import wait_until
 from tests.support.wire import Answer, Wire
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.configs import Configs
+from tests.support.ports import free_address
 from tests.support.server import READY_WITHIN_SEC, STOPPED_WITHIN_SEC, start_process
 from tests.support.wait import wait_until
 
@@ -17,11 +18,11 @@ from tests.support.wait import wait_until
 class ConfigService(Configs):
     """One running process, at `url`."""
 
-    def __init__(self, folder: Path, database_url: str, listen: str = "127.0.0.1:0", **environment: str) -> None:
+    def __init__(self, folder: Path, database_url: str, listen: str | None = None, **environment: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "config-service.log"
         self._log.write_bytes(b"")
-        own = {"PYCHAT_DATABASE__URL": database_url, "PYCHAT_DYNAMIC_CONFIG__LISTEN": listen}
+        own = {"PYCHAT_DATABASE__URL": database_url, "PYCHAT_DYNAMIC_CONFIG__LISTEN": listen or free_address()}
         self._process = start_process(self._log, {**own, **environment}, "dynconf", "serve")
         try:
             wait_until(self._is_listening, "the config service says where it listens", within_sec=READY_WITHIN_SEC)
@@ -58,13 +59,13 @@ class ConfigService(Configs):
         return self._address() != ""
 
     def _address(self) -> str:
-        found = re.search(r"configs on http://(127\.0\.0\.1:[1-9]\d*)", self.log)
+        found = re.search(r"configs on http://(127\.0\.0\.1:[1-9]\d*)[/\s]", self.log)
         return found[1] if found else ""
 
 
 @contextmanager
 def running_service(
-    folder: Path, database_url: str, listen: str = "127.0.0.1:0", **environment: str
+    folder: Path, database_url: str, listen: str | None = None, **environment: str
 ) -> Iterator[ConfigService]:
     """A config service for the duration of a `with` block."""
     service = ConfigService(folder, database_url, listen, **environment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import socketserver
 import tempfile
 import threading
@@ -50,11 +49,6 @@ class EdgeAlone:
     application: Application
     edge: Edge
     requests: Requests
-
-
-def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 @contextmanager
