@@ -16,12 +16,13 @@ import hypothesis
 import pytest
 
 from tests.support.client import Api, Person
+from tests.support.configs import Configs
 from tests.support.door import DOORS, Door
 from tests.support.postgres import Postgres
 from tests.support.server import SIGNING_KEY, Options, Server, running
 
-# No example is judged by its time: the machine of the tests may be busy.
-hypothesis.settings.register_profile("pychat", deadline=None)
+# No example is judged by its time, nor how long it takes to draw one: the machine of the tests may be busy.
+hypothesis.settings.register_profile("pychat", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("pychat")
 
 DynamicConfig = Mapping[str, Mapping[str, object]]
@@ -52,7 +53,8 @@ def workspace() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="pychat-tests-"))
     folder.chmod(0o755)
     yield folder
-    shutil.rmtree(folder)
+    # Where a test has failed, what it started may still write there.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +118,16 @@ def launch(server_options: Callable[..., Options]) -> Launch:
 def server(launch: Launch) -> Iterator[Server]:
     with launch() as started:
         yield started
+
+
+@pytest.fixture
+def long_polls(server: Server) -> Iterator[None]:
+    """Polls that nothing but a message ends, for tests that do something while one is held: a busy machine may take
+    more than a second for it."""
+    configs = Configs(partial(server.monitor, "POST"))
+    configs.put({"POLLING_CONFIG": {"polling_time_sec": 3_600}})
+    yield
+    configs.delete("POLLING_CONFIG")
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def test_a_poll_that_finds_nothing_answers_empty(alice: Person) -> None:
     assert answer.json() == {"resync_required": False, "messages": []}
 
 
+@pytest.mark.usefixtures("long_polls")
 def test_a_parked_poll_is_answered_by_a_message(alice: Person, bob: Person) -> None:
     session = bob.session()
     chat_id = alice.chat_with(bob)
@@ -72,6 +73,7 @@ def test_a_parked_poll_is_answered_by_a_message(alice: Person, bob: Person) -> N
     assert (status, body["messages"]) == (200, [{"sender": alice.username, "text": "wake up"}])
 
 
+@pytest.mark.usefixtures("long_polls")
 def test_two_polls_at_once(alice: Person) -> None:
     session = alice.session()
     rivals = [session.open_poll(), session.open_poll()]
@@ -86,6 +88,7 @@ def test_two_polls_at_once(alice: Person) -> None:
     assert (status, [message["text"] for message in body["messages"]]) == (200, ["to whom came first"])
 
 
+@pytest.mark.usefixtures("long_polls")
 def test_two_sessions_of_one_user_are_polled_at_once(alice: Person) -> None:
     parked = [alice.session().park() for _ in range(2)]
     alice.says(alice.chat_with(alice), "to both")
@@ -108,6 +111,7 @@ def test_somebody_elses_session_is_gone(alice: Person, bob: Person) -> None:
     assert session.read().texts == ["mine"]
 
 
+@pytest.mark.usefixtures("long_polls")
 def test_a_session_of_a_deleted_user_is_closed(alice: Person, bob: Person) -> None:
     chat_id = bob.chat_with(alice)
     parked = alice.session().park()

@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.server import Server
 
 README = Path(__file__).parents[2] / "README.md"
@@ -17,6 +19,7 @@ def conversation() -> str:
     return next(block for block in blocks if "curl" in block)
 
 
+@pytest.mark.usefixtures("long_polls")
 def test_the_conversation_works_as_pasted(server: Server, tmp_path: Path) -> None:
     script = DEFAULT_ADDRESS.sub(server.url.removeprefix("http://"), conversation())
     assert server.url in script
@@ -26,7 +29,7 @@ def test_the_conversation_works_as_pasted(server: Server, tmp_path: Path) -> Non
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -34,7 +34,9 @@ def server(launch: Launch) -> Iterator[Server]:
 
 
 def lines(server: Server) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+    # The last may not be there to its end.
+    whole, _, _ = server.log.rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
 
 def lines_of(server: Server, request_id: str) -> list[dict[str, Any]]:

@@ -77,6 +77,7 @@ def test_a_reset_closes_all_sessions_and_fills_the_limiters(server: Server, alic
     alice.says(chat_id, "three")
 
 
+@pytest.mark.usefixtures("long_polls")
 def test_a_parked_poll_ends_with_a_reset(server: Server, alice: Person) -> None:
     parked = alice.session().park()
     run(server, RESET)
