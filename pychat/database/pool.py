@@ -220,13 +220,13 @@ class Database:
         return PoolState(size, POOL_SIZE, size - idle, self._waiting, self._failures, self._is_away)
 
     @asynccontextmanager
-    async def _connection(self, acquire_sec: float = ACQUIRE_TIMEOUT_SEC) -> AsyncIterator["Connection"]:
+    async def _connection(self, acquire_sec: float | None = None) -> AsyncIterator["Connection"]:
         pool = self._pool
         if pool is None:
             raise DatabaseUnavailable("the connection pool is closed")
         self._waiting += 1
         try:
-            connection = await pool.acquire(timeout=acquire_sec)
+            connection = await pool.acquire(timeout=acquire_sec or ACQUIRE_TIMEOUT_SEC)
         except _CONNECT_TROUBLE as error:
             raise DatabaseUnavailable(self._noted(error)) from error
         finally:

@@ -40,30 +40,34 @@ async def test_a_transaction_is_undone_when_its_block_raises(database: Database)
     assert await database.fetchval("SELECT count(*) FROM t") == 0
 
 
-@pytest.mark.parametrize("statement", ["SELECT pg_sleep(30)", None])
+@pytest.mark.parametrize("statement", ["SELECT pg_sleep(60)", None])
 async def test_one_that_is_cancelled_does_not_wait_for_a_server_that_is_silent(
     database: Database, own_postgres: Postgres, statement: str | None
 ) -> None:
-    is_begun = asyncio.Event()
-
-    async def change() -> None:
+    async def change(is_begun: asyncio.Event) -> None:
         async with database.transaction() as connection:
             is_begun.set()
             if statement:
                 await connection.execute(statement)
             await asyncio.Event().wait()
 
-    changing = asyncio.create_task(change())
-    await is_begun.wait()
-    with own_postgres.frozen():
-        began = time.monotonic()
-        changing.cancel()
-        await asyncio.wait([changing])
-        # On a machine that is busy; a statement has ten seconds.
-        assert time.monotonic() - began < 2 * pool.ROLLBACK_TIMEOUT_SEC
-        assert changing.cancelled()
-    async with asyncio.timeout(10):
-        await recovered(database)
+    # A machine that is busy may take longer, once; a statement has ten seconds.
+    for _ in range(3):
+        is_begun = asyncio.Event()
+        changing = asyncio.create_task(change(is_begun))
+        await is_begun.wait()
+        with own_postgres.frozen():
+            began = time.monotonic()
+            changing.cancel()
+            await asyncio.wait([changing])
+            took = time.monotonic() - began
+            assert changing.cancelled()
+        async with asyncio.timeout(30):
+            await recovered(database)
+        if took < 2 * pool.ROLLBACK_TIMEOUT_SEC:
+            break
+    else:
+        pytest.fail(f"it is waited for, {took:.1f} s")
     assert database.pool_state().in_use == 0
 
 
@@ -74,18 +78,18 @@ async def test_one_that_is_cancelled_is_undone_at_once(database: Database) -> No
     async def change() -> None:
         async with database.transaction() as connection:
             await connection.execute("LOCK TABLE t")
-            await connection.execute("SELECT pg_sleep(30)")
+            await connection.execute("SELECT pg_sleep(60)")
 
     changing = asyncio.create_task(change())
     asleep = (
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')"
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await database.fetchval(asleep):
             await asyncio.sleep(0.01)
     changing.cancel()
     await asyncio.wait([changing])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await database.fetchval("SELECT count(*) FROM t") == 0
 
 
@@ -124,7 +128,7 @@ async def test_the_server_stopped_and_started_under_use(own_postgres: Postgres, 
     users = [asyncio.create_task(use()) for _ in range(20)]
     for _ in range(2):
         outcomes.clear()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while None not in outcomes:
                 await asyncio.sleep(0.01)
         seen.update(outcomes)
@@ -133,7 +137,7 @@ async def test_the_server_stopped_and_started_under_use(own_postgres: Postgres, 
         with pytest.raises(DatabaseUnavailable):
             await database.fetchval("SELECT 1")
         await asyncio.to_thread(own_postgres.start)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await recovered(database)
     stopping.set()
     await asyncio.gather(*users)
@@ -156,7 +160,7 @@ async def test_a_used_up_pool_is_unavailable(database: Database) -> None:
 
     holders = [asyncio.create_task(hold()) for _ in range(pool.POOL_SIZE)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await database.ready():
             await asyncio.sleep(0.01)
     with pytest.raises(DatabaseUnavailable):
@@ -167,11 +171,11 @@ async def test_a_used_up_pool_is_unavailable(database: Database) -> None:
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "COMMAND_TIMEOUT_SEC", 0.5)
+    monkeypatch.setattr(pool, "COMMAND_TIMEOUT_SEC", 3.0)
     database = Database(dsn)
     await database.connect()
     with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
-        await database.fetchval("SELECT pg_sleep(30)")
+        await database.fetchval("SELECT pg_sleep(60)")
     assert await database.fetchval("SELECT 1") == 1
     await database.close()
 

@@ -4,8 +4,8 @@ repeat afterwards is one message."""
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
@@ -13,22 +13,25 @@ import pytest
 from structlog.testing import capture_logs
 
 from pychat._core import Core, Reply
+from pychat.database import pool
 from pychat.database.pool import POOL_SIZE, Database, DatabaseUnavailable
 from pychat.journal import session, writer
 from pychat.journal.writer import JournalWriter
 from tests.support.journal import counted, new_core, post, start_writing, writing
 from tests.support.postgres import Postgres
 
-KNOWN_WITHIN_SEC = 0.5
-STATEMENT_TIMEOUT_SEC = 3.0
-TOLD_WITHIN_SEC = 1.8
-"""On a machine that is busy; before a statement has timed out, or the wait for a connection."""
+SOON_SEC = 0.5
+LOCK_TIMEOUT_SEC = 18
+STATEMENT_TIMEOUT_SEC = 20.0
+TOLD_WITHIN_SEC = 15
+"""On a machine that is busy; before a statement has timed out, or the wait for a connection or a lock."""
 
-# A commit that takes a moment: the trigger runs in it.
-SLOW_COMMITS = """
-    CREATE FUNCTION take_a_moment() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
-    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON message_claims DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW EXECUTE FUNCTION take_a_moment()
+# The trigger runs in the commit.
+WAITING_COMMITS = """
+    CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON message_claims DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION wait_for_the_test()
 """
 COMMITTING = """
     SELECT pid FROM pg_stat_activity
@@ -42,10 +45,21 @@ def url(own_postgres: Postgres) -> str:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "KNOWN_WITHIN_SEC", KNOWN_WITHIN_SEC)
-    monkeypatch.setattr(writer, "FLUSHED_WITHIN_SEC", KNOWN_WITHIN_SEC)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody is to wait for takes long."""
+    monkeypatch.setattr(writer, "KNOWN_WITHIN_SEC", STATEMENT_TIMEOUT_SEC)
     monkeypatch.setattr(session, "STATEMENT_TIMEOUT_SEC", STATEMENT_TIMEOUT_SEC)
+    monkeypatch.setattr(pool, "ACQUIRE_TIMEOUT_SEC", STATEMENT_TIMEOUT_SEC)
+    monkeypatch.setitem(session.SETTINGS, "lock_timeout", f"{LOCK_TIMEOUT_SEC}s")
+
+
+@contextmanager
+def impatience() -> Iterator[None]:
+    """Senders and a stop wait but a moment for the batches that begin in a `with` block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "KNOWN_WITHIN_SEC", SOON_SEC)
+        patch.setattr(writer, "FLUSHED_WITHIN_SEC", SOON_SEC)
+        yield
 
 
 def refusal(reply: Reply) -> str:
@@ -58,7 +72,7 @@ async def texts(database: Database) -> list[str]:
 
 
 async def is_writing(journal: JournalWriter) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not journal.is_writing:
             await asyncio.sleep(0.01)
 
@@ -78,10 +92,22 @@ async def taken(core: Core, text: str, client_id: str | None) -> "asyncio.Task[R
 
 async def is_committing(database: Database) -> int:
     """Waits until the journal's session commits; the number of its process."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (process := await database.fetchval(COMMITTING)) is None:
             await asyncio.sleep(0.005)
     return int(process)
+
+
+@asynccontextmanager
+async def commits_held(database: Database) -> AsyncIterator[None]:
+    """Has the commits of messages with a client id wait for the end of an `async with` block."""
+    await database.execute(WAITING_COMMITS)
+    holder = await database.connect_alone({})
+    await holder.execute("SELECT pg_advisory_lock(42)")
+    try:
+        yield
+    finally:
+        holder.terminate()
 
 
 @contextmanager
@@ -96,7 +122,7 @@ async def test_senders_are_told_though_the_database_hangs(
     core: Core, database: Database, own_postgres: Postgres, client_id: str | None
 ) -> None:
     async with writing(core, database) as journal:
-        with own_postgres.frozen(), in_time():
+        with own_postgres.frozen(), impatience(), in_time():
             batch = await taken(core, "one", client_id)
             behind = asyncio.create_task(post(core, "two", "b"))
             assert refusal(await batch) == "outcome_unknown"
@@ -113,18 +139,23 @@ async def test_senders_are_told_though_the_database_hangs(
 
 
 async def test_a_commit_in_which_the_database_hangs_is_looked_up(
-    core: Core, database: Database, own_postgres: Postgres
+    core: Core, database: Database, own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await database.execute(SLOW_COMMITS)
+    monkeypatch.setattr(session, "STATEMENT_TIMEOUT_SEC", 6.0)
     async with writing(core, database) as journal:
-        posted = asyncio.create_task(post(core, "one", "a"))
-        await is_committing(database)
-        with capture_logs() as logs, own_postgres.frozen():
-            with in_time():
+        async with commits_held(database):
+            with impatience():
+                posted = await taken(core, "one", "a")
+            await is_committing(database)
+            with capture_logs() as logs, own_postgres.frozen():
+
+                def is_given_up() -> bool:
+                    return any(entry["event"] == "messages may be stored or not" for entry in logs)
+
                 assert refusal(await posted) == "outcome_unknown"
-            # Until the session is given up.
-            while not any(entry["event"] == "messages may be stored or not" for entry in logs):
-                await asyncio.sleep(0.01)
+                assert not is_given_up()
+                while not is_given_up():
+                    await asyncio.sleep(0.01)
         await is_writing(journal)
         while counted(core, "chat_journal_committed_total") == 0:
             await asyncio.sleep(0.01)
@@ -133,12 +164,12 @@ async def test_a_commit_in_which_the_database_hangs_is_looked_up(
 
 
 async def test_the_last_words_of_a_session_are_not_believed(core: Core, database: Database) -> None:
-    await database.execute(SLOW_COMMITS)
     async with writing(core, database) as journal:
-        posted = asyncio.create_task(post(core, "one", "a"))
         with capture_logs() as logs:
-            await database.execute("SELECT pg_terminate_backend($1)", await is_committing(database))
-            assert refusal(await posted) == "database_unavailable"
+            async with commits_held(database):
+                posted = asyncio.create_task(post(core, "one", "a"))
+                await database.execute("SELECT pg_terminate_backend($1)", await is_committing(database))
+                assert refusal(await posted) == "database_unavailable"
         assert "a commit without an answer is looked up" in [entry["event"] for entry in logs]
         await is_writing(journal)
         assert (await post(core, "one", "a")).status == 201
@@ -149,7 +180,7 @@ async def test_a_slow_database_is_written_to_again_by_the_same_session(core: Cor
     async with writing(core, database) as journal:
         async with database.transaction() as blocking:
             await blocking.execute("LOCK TABLE messages IN SHARE MODE")
-            with in_time():
+            with impatience(), in_time():
                 assert refusal(await post(core, "one", "a")) == "outcome_unknown"
             assert not journal.is_writing
         await is_writing(journal)
@@ -173,7 +204,6 @@ async def test_a_batch_that_waits_for_a_lock_too_long_is_not_stored(
 async def test_senders_do_not_wait_for_a_rollback(
     core: Core, database: Database, own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "KNOWN_WITHIN_SEC", STATEMENT_TIMEOUT_SEC)
     execute = asyncpg.Connection.execute
     with ExitStack() as silence:
 
@@ -198,7 +228,7 @@ async def test_a_stop_ends_though_the_database_hangs(
     core: Core, database: Database, own_postgres: Postgres, client_id: str | None
 ) -> None:
     journal, running = await start_writing(core, database)
-    with own_postgres.frozen(), in_time():
+    with own_postgres.frozen(), impatience(), in_time():
         batch = await taken(core, "one", client_id)
         behind = asyncio.create_task(post(core, "two"))
         await asyncio.sleep(0)
@@ -212,13 +242,13 @@ async def test_a_stop_ends_though_the_database_hangs(
 async def test_a_stop_ends_though_the_database_is_gone_with_an_answer(
     core: Core, database: Database, own_postgres: Postgres
 ) -> None:
-    await database.execute(SLOW_COMMITS)
     journal, running = await start_writing(core, database)
-    posted = asyncio.create_task(post(core, "one", "a"))
-    await is_committing(database)
-    await asyncio.to_thread(own_postgres.stop)
+    async with commits_held(database):
+        posted = asyncio.create_task(post(core, "one", "a"))
+        await is_committing(database)
+        await asyncio.to_thread(own_postgres.stop)
     try:
-        with in_time():
+        with impatience(), in_time():
             await journal.flush()
             assert refusal(await posted) == "outcome_unknown"
             running.cancel()
@@ -235,7 +265,7 @@ async def test_old_client_ids_that_cannot_be_looked_up_keep_no_stop_waiting(core
     async with AsyncExitStack() as busy:
         for _ in range(POOL_SIZE):
             await busy.enter_async_context(database.transaction())
-        with in_time():
+        with impatience(), in_time():
             posted = asyncio.create_task(post(fresh, "one", "a"))
             await asyncio.sleep(0)
             await journal.flush()
@@ -296,7 +326,7 @@ async def test_a_partition_that_cannot_be_made_leaves_no_message_in_doubt(
 async def test_a_server_that_falls_silent_while_a_session_is_opened_is_given_up(
     database: Database, own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "STATEMENT_TIMEOUT_SEC", KNOWN_WITHIN_SEC)
+    monkeypatch.setattr(session, "STATEMENT_TIMEOUT_SEC", SOON_SEC)
     connect = database.connect_alone
     with ExitStack() as silence:
 
@@ -321,5 +351,5 @@ async def test_who_waits_for_the_lock_does_not_take_the_server_for_gone(
     # Several times as long as it waits at once.
     assert not (await asyncio.wait([second], timeout=0.2))[0]
     first.terminate()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         (await second).terminate()

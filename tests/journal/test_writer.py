@@ -154,7 +154,7 @@ async def test_one_that_another_has_taken_over_from_ends(
         await asyncio.sleep(0.01)
     monkeypatch.setitem(session.SETTINGS, "lock_timeout", "50ms")
     await end_session(database)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await running
     assert writer.taken_over.is_set()
     assert (await post(core, "late")).status == 503
@@ -185,7 +185,7 @@ async def test_one_that_had_been_taken_over_from_ends_too(
         async with connected(url) as elsewhere, writing(other_core, elsewhere):
             assert (await post(other_core, "meanwhile")).status == 201
         may_connect.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await running
     assert writer.taken_over.is_set()
 
@@ -194,7 +194,7 @@ async def test_one_that_only_lost_its_session_goes_on(core: Core, database: Data
     async with writing(core, database) as writer:
         for text in ("one", "two"):
             await end_session(database)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while (await post(core, text)).status != 201:
                     await asyncio.sleep(0.01)
         assert not writer.taken_over.is_set()
