@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import Launch
 from tests.support.client import Person
 from tests.support.door import through_the_edge
+from tests.support.metrics import Scrape
 from tests.support.server import Server
 from tests.support.wait import wait_until
 from tests.support.wire import Answer, Wire
@@ -32,6 +33,12 @@ def server(launch: Launch) -> Iterator[Server]:
         PYCHAT_EDGE__THREADS="2",
     ) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def alone(server: Server) -> None:
+    """Nobody from the test before is left but for the tests' own client."""
+    wait_until(lambda: Scrape.of(server).value("pychat_edge_open_connections") <= 1, "the others have left")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import Launch
 from tests.support.client import Person
 from tests.support.door import through_the_edge
+from tests.support.metrics import Scrape
 from tests.support.server import Server
 from tests.support.wire import Wire
 
@@ -24,6 +25,10 @@ def server(launch: Launch) -> Iterator[Server]:
         yield started
 
 
+def refused_by_the_edge(server: Server) -> float:
+    return Scrape.of(server).value("pychat_edge_refusals_total", reason="overloaded")
+
+
 def test_what_is_too_much_is_refused_at_once(server: Server, alice: Person) -> None:
     chat_id = alice.chat_with(alice)
     with ExitStack() as stack:
@@ -36,7 +41,8 @@ def test_what_is_too_much_is_refused_at_once(server: Server, alice: Person) -> N
         answers = [wire.answer() for wire in wires]
         refused = [answer for answer in answers if answer.status == 503]
         assert {answer.status for answer in answers} == {200, 503}
-        assert len(refused) <= AT_ONCE - UNDER_WAY
+        # On a busy machine some of the others wait for the database for too long.
+        assert 0 < refused_by_the_edge(server) <= AT_ONCE - UNDER_WAY
         for answer in refused:
             message = answer.json["message"]
             assert answer.json == {"code": "503", "message": message, "details": {"errors": message}}

@@ -20,8 +20,7 @@ pytestmark = through_the_edge
 
 HEAD_SEC = 5
 BODY_SEC = 10
-# The edge looks at its connections twice a second; the rest is for a busy machine.
-LATE_SEC = 3
+STALLED_SEC = 30
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +35,9 @@ class SlowClient:
     def __init__(self, wire: Wire, opening: bytes, drop: bytes) -> None:
         self.wire = wire
         self.drop = drop
-        self.wire.send(opening)
+        # Before, for the server counts from what it gets.
         self.began = time.monotonic()
+        self.wire.send(opening)
         self.closed_after_sec: float | None = None
 
     def is_closed(self) -> bool:
@@ -99,8 +99,8 @@ def test_who_is_slow_loses_the_connection_and_who_waits_does_not(
     openings = [head("POST", path, headers) for path in paths]
     bodies = [SlowClient(connect(), opening, drop) for opening in openings for drop in (b"", b" ")]
 
-    expect_closed(heads, HEAD_SEC)
-    expect_closed(bodies, BODY_SEC)
+    expect_closed(heads, HEAD_SEC, before_sec=BODY_SEC)
+    expect_closed(bodies, BODY_SEC, before_sec=STALLED_SEC)
     for waiting in (idle, silent):
         assert waiting.ask("GET", "/ping").status == 200
     reader.expect_all()
@@ -108,11 +108,13 @@ def test_who_is_slow_loses_the_connection_and_who_waits_does_not(
     assert parked.answer()[1]["messages"][0]["text"] == "still there"
 
 
-def expect_closed(clients: list[SlowClient], after_sec: float) -> None:
+def expect_closed(clients: list[SlowClient], after_sec: float, before_sec: float) -> None:
+    """After its own time, and before the next longer one: on a busy machine nothing happens to the second."""
+
     def are_closed() -> bool:
         return sum(client.is_closed() for client in clients) == len(clients)
 
-    wait_until(are_closed, f"the connections are closed after {after_sec} s", within_sec=after_sec + LATE_SEC)
+    wait_until(are_closed, f"the connections are closed after {after_sec} s", within_sec=before_sec)
     for client in clients:
         assert client.closed_after_sec
         assert client.closed_after_sec >= after_sec - 0.1

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,39 @@ from tests.support.wire import Answer, Wire
 pytestmark = through_the_edge
 
 WATCHDOG_SEC = 8
-# Comes with the interpreter: at a signal the main thread, which is the loop's, sleeps.
+# Comes with the interpreter: at a signal the main thread, which is the loop's, sleeps, until it may go on.
 BLOCKING = """
-import signal, time
-signal.signal(signal.SIGUSR1, lambda *_: time.sleep(6.5))
-signal.signal(signal.SIGUSR2, lambda *_: time.sleep(3600))
+import os, signal, time
+
+def block(*_):
+    while not os.path.exists(os.environ["MAY_GO_ON"]):
+        time.sleep(0.01)
+
+signal.signal(signal.SIGUSR1, block)
 """
 
 
 @pytest.fixture
-def server(server_options: Callable[..., Options], tmp_path: Path) -> Iterator[Server]:
+def may_go_on(tmp_path: Path) -> Path:
+    """The file that ends the sleep."""
+    return tmp_path / "may_go_on"
+
+
+@pytest.fixture
+def start(server_options: Callable[..., Options], tmp_path: Path, may_go_on: Path) -> Iterator[Callable[[int], Server]]:
+    """Starts a server with this patience."""
     (tmp_path / "sitecustomize.py").write_text(BLOCKING)
-    options = server_options(PYCHAT_EDGE__WATCHDOG_SEC=str(WATCHDOG_SEC), PYTHONPATH=str(tmp_path))
-    server = Server(options)
-    yield server
-    server.kill()
+    own = {"PYTHONPATH": str(tmp_path), "MAY_GO_ON": str(may_go_on)}
+    with ExitStack() as stack:
+
+        def start(watchdog_sec: int) -> Server:
+            # What is stored waits for Python.
+            config = {"HISTORY_CONFIG": {"is_enabled": False}}
+            server = Server(server_options(config, PYCHAT_EDGE__WATCHDOG_SEC=str(watchdog_sec), **own))
+            stack.callback(server.kill)
+            return server
+
+        yield start
 
 
 def probe(server: Server) -> Answer | None:
@@ -43,7 +62,8 @@ def probe(server: Server) -> Answer | None:
             return None
 
 
-def test_a_loop_that_is_held_up_for_a_while(server: Server) -> None:
+def test_a_loop_that_is_held_up_for_a_while(start: Callable[[int], Server], may_go_on: Path) -> None:
+    server = start(3_600)
     alice = server.person()
     chat_id = alice.chat_with(alice)
     answers = []
@@ -63,13 +83,15 @@ def test_a_loop_that_is_held_up_for_a_while(server: Server) -> None:
     alice.says(chat_id, "text")
     with Wire(server.monitor_url) as monitor:
         assert monitor.ask("GET", "/service/live").json == {"status": "live"}
+    may_go_on.touch()
     wait_until(lambda: is_told(200), "the loop turns again")
     server.stop()
 
 
-def test_a_loop_that_is_stuck(server: Server) -> None:
+def test_a_loop_that_is_stuck(start: Callable[[int], Server]) -> None:
+    server = start(WATCHDOG_SEC)
     began = time.monotonic()
-    os.kill(server.pid, signal.SIGUSR2)
+    os.kill(server.pid, signal.SIGUSR1)
     assert server.exit_code() == 1
     assert time.monotonic() - began > WATCHDOG_SEC - 2
     assert server.log.splitlines()[-1] == f"pychat: the event loop has been silent for {WATCHDOG_SEC} s: giving up"
