@@ -24,6 +24,7 @@ enum Way {
 
 const RATE: u64 = 100;
 const LATE: Duration = Duration::from_millis(700);
+const TAKES: usize = 5;
 
 /// What waits for each reader. A chat's id and a session's is its reader's name, and a token its owner's.
 type Queues = (Mutex<HashMap<String, Vec<String>>>, Condvar);
@@ -122,37 +123,55 @@ fn faults(report: &Value) -> String {
     report["faults"].to_string()
 }
 
+/// Expects a report that is as it should be. A busy machine may keep the last sends of the second from being begun, or
+/// answered, in time; so there are a few takes.
+fn expect(way: Way, options: &[&str], is_right: impl Fn(bool, &Value) -> bool) {
+    let mut report = Value::Null;
+    for _ in 0..TAKES {
+        let (is_sound, found) = load(way, options);
+        if is_right(is_sound, &found) {
+            return;
+        }
+        report = found;
+    }
+    panic!("{report:#}");
+}
+
 #[test]
 fn all_is_well_with_an_honest_server() {
-    let (is_sound, report) = load(Way::Honest, &["--idle-polls", "7"]);
-    assert!(is_sound, "{report:#}");
-    assert_eq!((&report["delivered"], &report["polls"], &report["polls_held"]), (&json!(100), &json!(8), &json!(8)));
+    expect(Way::Honest, &["--idle-polls", "7"], |is_sound, report| {
+        is_sound
+            && (&report["delivered"], &report["polls"], &report["polls_held"]) == (&json!(100), &json!(8), &json!(8))
+    });
 }
 
 #[test]
 fn a_lost_message_is_missed() {
-    let (is_sound, report) = load(Way::Loses, &[]);
-    assert!(!is_sound && faults(&report).contains("10 accepted messages did not come"), "{report:#}");
+    expect(Way::Loses, &[], |is_sound, report| {
+        !is_sound && faults(report).contains("10 accepted messages did not come")
+    });
 }
 
 #[test]
 fn a_doubled_message_is_seen() {
-    let (is_sound, report) = load(Way::Doubles, &[]);
-    assert!(!is_sound && faults(&report).contains("10 messages came twice"), "{report:#}");
+    expect(Way::Doubles, &[], |is_sound, report| !is_sound && faults(report).contains("10 messages came twice"));
 }
 
 #[test]
 fn a_refused_send_is_a_fault_unless_the_server_is_to_be_overloaded() {
-    let (is_sound, report) = load(Way::Refuses, &[]);
-    assert!(!is_sound && faults(&report).contains("10 sends were refused"), "{report:#}");
-    assert!(faults(&report).contains("90.0 sends a second were done of 100"), "{report:#}");
-    assert!(load(Way::Refuses, &["--overload"]).0);
+    expect(Way::Refuses, &[], |is_sound, report| {
+        !is_sound
+            && faults(report).contains("10 sends were refused")
+            && faults(report).contains("90.0 sends a second were done of 100")
+    });
+    expect(Way::Refuses, &["--overload"], |is_sound, _| is_sound);
 }
 
 #[test]
 fn polls_that_are_not_held_are_a_fault() {
-    let (is_sound, report) = load(Way::FailsPolls, &["--overload", "--idle-polls", "7"]);
-    assert!(!is_sound && report["polls_held"] == 0, "{report:#}");
+    expect(Way::FailsPolls, &["--overload", "--idle-polls", "7"], |is_sound, report| {
+        !is_sound && report["polls_held"] == 0
+    });
 }
 
 #[test]
