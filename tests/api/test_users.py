@@ -1,6 +1,7 @@
 """Users: register, login, profiles."""
 
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -180,17 +181,20 @@ def test_an_unknown_user_and_a_wrong_password_get_one_answer(anybody: Api, alice
 
 
 def test_an_unknown_user_takes_as_long_as_a_wrong_password(anybody: Api, alice: Person) -> None:
-    def shortest(name: str) -> float:
-        durations = []
-        for _ in range(5):
+    shortest = {new_name(): inf, alice.username: inf}
+    ratio = 0.0
+    # In turn, so that what else runs on the machine meets both; the more often, the less of that is in the shortest.
+    for taken in range(40):
+        for name, so_far in shortest.items():
             began = perf_counter()
             expect_error(anybody.login(name, "Wr0ng-word"), 401)
-            durations.append(perf_counter() - began)
-        return min(durations)
-
-    # One without a hash to verify would be answered ten times as fast, one with two takes twice as long.
-    ratio = shortest(new_name()) / shortest(alice.username)
-    assert 0.6 < ratio < 1.6
+            shortest[name] = min(so_far, perf_counter() - began)
+        of_unknown, of_known = shortest.values()
+        ratio = of_unknown / of_known
+        # One without a hash to verify would be answered ten times as fast, one with two takes twice as long.
+        if taken >= 4 and 0.6 < ratio < 1.6:
+            return
+    pytest.fail(f"an unknown user takes {ratio:.2f} times as long")
 
 
 def test_a_deleted_user_cannot_log_in(anybody: Api, alice: Person) -> None:

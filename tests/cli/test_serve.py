@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from tests.support.server import Options, Server, running, start_process
@@ -33,7 +35,7 @@ class Process:
         return self._log.read_text()
 
     def exit_code(self) -> int:
-        return self.popen.wait(30)
+        return self.popen.wait(60)
 
     def has_database(self) -> bool:
         """Whether a Postgres server of this folder runs."""
@@ -140,7 +142,11 @@ def test_a_second_signal_ends_the_process_at_once(start: Start, server_options: 
 
 def test_a_second_signal_while_the_database_is_made(start: Start) -> None:
     process = start()
-    wait_until((process.data_dir / "postgres.new" / "PG_VERSION").exists, "the database is being made")
+    wait_until(lambda: initdb_of(process) is not None, "the database is being made")
+    initdb = initdb_of(process)
+    assert initdb
+    # For as long as it takes until the second signal is there.
+    initdb.suspend()
     process.popen.terminate()
     wait_until(lambda: is_taken(process.popen.pid, signal.SIGTERM), "the first signal is taken")
     process.popen.terminate()
@@ -150,6 +156,14 @@ def test_a_second_signal_while_the_database_is_made(start: Start) -> None:
     wait_until(lambda: "Ctrl+C" in again.log, "it is made anew")
     again.popen.terminate()
     assert again.exit_code() == 0
+
+
+def initdb_of(process: Process) -> psutil.Process | None:
+    for child in psutil.Process(process.popen.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.name() == "initdb":
+                return child
+    return None
 
 
 def accepts(server: Server) -> bool:

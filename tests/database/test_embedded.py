@@ -16,8 +16,7 @@ from pychat.database import server_files
 from pychat.database.embedded import EmbeddedPostgres
 from pychat.database.server_files import EmbeddedPostgresError
 from tests.support.postgres import freeze
-
-STOP_WITHIN_SEC = 5
+from tests.support.server import STOP_WITHIN_SEC
 
 
 @pytest.fixture

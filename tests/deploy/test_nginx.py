@@ -1,6 +1,7 @@
 """configs/nginx.conf, run by Debian's nginx in front of a real server: what clients, and strangers, get through it."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,8 +12,9 @@ from tests.conftest import Launch
 from tests.support.client import Api, Person
 from tests.support.door import through_the_edge
 from tests.support.expect import expect_error
-from tests.support.nginx import Nginx, nginx_before
+from tests.support.nginx import READ_TIMEOUT_SEC, Nginx, nginx_before
 from tests.support.server import Server
+from tests.support.wait import wait_until
 from tests.support.wire import Wire
 
 pytestmark = through_the_edge
@@ -27,8 +29,8 @@ SECURITY = {
 
 @pytest.fixture(scope="module")
 def server(launch: Launch) -> Iterator[Server]:
-    # Longer than what nginx would wait for an answer, as tests.support.nginx has it.
-    polls = {"POLLING_CONFIG": {"polling_time_sec": 2}}
+    # Longer than what nginx would wait for another answer.
+    polls = {"POLLING_CONFIG": {"polling_time_sec": READ_TIMEOUT_SEC + 1}}
     with launch(polls, PYCHAT_HTTP__TRUSTED_PROXIES="127.0.0.1") as started:
         yield started
 
@@ -128,6 +130,8 @@ def test_large_answers_are_compressed_and_tokens_are_not(connect: Callable[[str]
 def test_an_id_joins_the_answer_and_the_log_and_a_ticket_is_in_neither(nginx: Nginx, anybody: Api) -> None:
     answer = anybody.request("GET", "/v1/users/x?ticket=geheim", headers={"X-Request-Id": "mine"})
     given = answer.headers["x-request-id"]
+    # Written once the answer is out.
+    wait_until(lambda: given in nginx.access_log, "the request is logged")
     (line,) = [line for line in nginx.access_log.splitlines() if given in line]
     assert '"GET /v1/users/x" 401' in line
     assert "geheim" not in nginx.access_log
@@ -140,7 +144,9 @@ def test_a_body_that_is_too_large_is_refused_in_our_shape(anybody: Api) -> None:
 
 def test_passwords_are_not_tried_without_end(connect: Callable[[str], httpx.Client]) -> None:
     one, other = connect(""), connect("/api")
-    answers = [one.post("/v1/users/login", content=b"{}") for _ in range(80)]
+    # Together, for one after the other they may come as slowly as they are welcome.
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(lambda _: one.post("/v1/users/login", content=b"{}"), range(80)))
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused
     assert {answer.status_code for answer in answers} == {400, 429}

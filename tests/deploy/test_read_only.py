@@ -68,7 +68,7 @@ def test_the_server_runs_where_it_cannot_write(writable: Path, tmp_path: Path) -
         assert found
         assert httpx.get(f"{found[0]}/ping", trust_env=False).status_code == 200
         process.terminate()
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()

@@ -104,8 +104,13 @@ def test_every_target_is_up(watched: Prometheus) -> None:
         }
 
     expected = dict.fromkeys(("pychat", "node", "prometheus"), "up")
-    wait_until(lambda: len(health()) == 3 and "unknown" not in health().values(), "all were scraped")
-    assert health() == expected
+
+    def are_up() -> bool:
+        print(found := health())  # for whoever reads of a failure
+        return found == expected
+
+    # A scrape that a busy machine has no time for is made up for by the next.
+    wait_until(are_up, "all targets are up")
 
 
 @through_the_edge

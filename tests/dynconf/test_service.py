@@ -76,7 +76,7 @@ def test_nothing_of_the_chat_server_is_served(service: ConfigService) -> None:
 def test_what_an_operator_can_set_right_is_one_line(tmp_path: Path, environment: dict[str, str], expected: str) -> None:
     log = tmp_path / "log"
     process = start_process(log, {"PYCHAT_DYNAMIC_CONFIG__LISTEN": "127.0.0.1:0", **environment}, "dynconf", "serve")
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     assert log.read_text().startswith(expected)
     assert log.read_text().count("\n") == 1
     assert "geheim" not in log.read_text()
@@ -85,7 +85,7 @@ def test_what_an_operator_can_set_right_is_one_line(tmp_path: Path, environment:
 def test_an_address_in_use_is_one_line(tmp_path: Path, service: ConfigService) -> None:
     log = tmp_path / "log"
     process = start_process(log, {"PYCHAT_DYNAMIC_CONFIG__LISTEN": service.address}, "dynconf", "serve")
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     assert (
         log.read_text()
         == f"pychat: cannot listen on {service.address} (dynamic_config.listen): Address already in use\n"

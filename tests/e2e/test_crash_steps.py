@@ -61,7 +61,7 @@ async def held(url: str, step: str) -> AsyncIterator[None]:
                 # The commit is on the disk then, and waits for a standby that there is not.
                 await holder.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
                 await holder.execute("SELECT pg_reload_conf()")
-                await until_commits_wait(holder)
+                await until_commits_wait(url)
         yield
     finally:
         holder.terminate()
@@ -72,14 +72,23 @@ async def held(url: str, step: str) -> AsyncIterator[None]:
             await after.close()
 
 
-async def until_commits_wait(session: asyncpg.Connection) -> None:
+async def until_commits_wait(url: str) -> None:
     """The process that has commits wait reads the new setting in its own time."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await session.execute("SELECT pg_logical_emit_message(true, 'test', '')", timeout=2)
-            except TimeoutError:
-                return
+    session, onlooker = await asyncpg.connect(url), await asyncpg.connect(url)
+    waits = "SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = $1"
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                committing = asyncio.create_task(session.execute("SELECT pg_logical_emit_message(true, 'test', '')"))
+                while not committing.done():
+                    if await onlooker.fetchval(waits, session.get_server_pid()):
+                        await onlooker.execute("SELECT pg_cancel_backend($1)", session.get_server_pid())
+                        await committing
+                        return
+                await committing
+    finally:
+        session.terminate()
+        onlooker.terminate()
 
 
 async def connected_at_last(url: str) -> asyncpg.Connection:

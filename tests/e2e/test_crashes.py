@@ -116,7 +116,7 @@ def kill_postgres(server: Server) -> None:
     wait_until(server.is_ready, "the server is ready again")
 
 
-@pytest.mark.timeout(60 + 30 * ROUNDS)
+@pytest.mark.timeout(240 + 30 * ROUNDS)
 def test_what_was_answered_is_there_once(options: Options) -> None:
     server = Server(options)
     try:

@@ -12,12 +12,8 @@ import pytest
 
 from tests.support.client import Person
 from tests.support.postgres import execute
-from tests.support.server import Options, Server, running, start_process
+from tests.support.server import STOP_WITHIN_SEC, Options, Server, running, start_process
 from tests.support.wait import wait_until
-
-# Service managers and containers wait some ten seconds before they kill; half of that leaves room for a busy machine.
-STOP_WITHIN_SEC = 5
-
 
 END_JOURNALS_SESSION = """
     SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
@@ -100,7 +96,7 @@ def test_a_second_server_on_the_same_folder_is_refused(embedded: Options) -> Non
         alice = server.person()
         log = embedded.folder / "second.log"
         second = start_process(log, {**embedded.environment, "PYCHAT_HTTP__LISTEN": "127.0.0.1:0"})
-        assert second.wait(30) == 1
+        assert second.wait(60) == 1
         assert len(log.read_text().splitlines()) == 1, log.read_text()
         assert str(embedded.folder / "data") in log.read_text()
         assert alice.profile(alice.username).status_code == 200
@@ -126,7 +122,7 @@ def test_a_port_in_use_is_one_clear_line(server_options: Callable[..., Options])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         process = start_process(log, {**options.environment, "PYCHAT_HTTP__LISTEN": address})
-        assert process.wait(30) == 1
+        assert process.wait(60) == 1
     lines = log.read_text().splitlines()
     assert len(lines) == 1, lines
     assert address in lines[0]
@@ -142,7 +138,7 @@ def test_a_successor_leaves_the_schema_alone_until_the_one_before_has_stopped(
         execute(server.database_url, "DELETE FROM schema_migrations")
         second = start_process(log, {**options.environment, "PYCHAT_HTTP__LISTEN": "127.0.0.1:0"})
         wait_until(lambda: "waiting for the pychat" in log.read_text(), "it waits")
-    assert second.wait(30) == 1
+    assert second.wait(60) == 1
     assert "cannot bring the schema up to date" in log.read_text()
 
 
@@ -155,7 +151,7 @@ def test_a_successor_that_cannot_listen_leaves_the_one_before_at_work(
         second = start_process(log, {**options.environment, "PYCHAT_HTTP__LISTEN": first.url.removeprefix("http://")})
         wait_until(lambda: "waiting for the pychat" in log.read_text(), "it waits")
         execute(first.database_url, END_JOURNALS_SESSION)
-        assert second.wait(30) == 1
+        assert second.wait(60) == 1
         assert first.url.removeprefix("http://") in log.read_text()
         wait_until(first.is_ready, "the first goes on")
         ann, ben = first.person(), first.person()
@@ -187,4 +183,4 @@ def test_a_server_whose_database_another_has_taken_over_ends_with_one_clear_line
     finally:
         first.kill()
         second.terminate()
-        assert second.wait(30) == 0
+        assert second.wait(60) == 0

@@ -23,7 +23,7 @@ TEXTS = [f"message {number}" for number in range(SENDS_EACH)]
 def server(launch: Launch) -> Iterator[Server]:
     with launch(
         {
-            "POLLING_CONFIG": {"polling_time_sec": 20},
+            "POLLING_CONFIG": {"polling_time_sec": 60},
             "SESSIONS_CONFIG": {"max_sessions_amount": SESSIONS_EACH},
             "SEND_LIMITER_CONFIG": {"is_enabled": False},
         }

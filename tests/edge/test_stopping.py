@@ -12,21 +12,23 @@ from tests.support.door import through_the_edge
 from tests.support.metrics import Scrape
 from tests.support.parked import OpenPoll, raise_open_files_limit
 from tests.support.postgres import Postgres
-from tests.support.server import Server
+from tests.support.server import STOP_WITHIN_SEC, Server
 from tests.support.wait import wait_until
 from tests.support.wire import Closed, Wire, head
 
 pytestmark = through_the_edge
 
 POLLS = 5_000
-STOP_WITHIN_SEC = 5
 
 
 @pytest.fixture
 def server(launch: Launch) -> Iterator[Server]:
     """Ends by the test's own doing; what is checked at the end of every server is checked of it as well."""
     with launch(
-        {"POLLING_CONFIG": {"polling_time_sec": 60}, "SESSIONS_CONFIG": {"max_sessions_amount": POLLS}},
+        {
+            "POLLING_CONFIG": {"polling_time_sec": 300},
+            "SESSIONS_CONFIG": {"max_sessions_amount": POLLS, "idle_timeout_sec": 300},
+        },
         PYCHAT_HTTP__MAX_CONNECTIONS_PER_ADDRESS=str(POLLS + 100),
     ) as started:
         yield started

@@ -14,7 +14,7 @@ def test_what_ends_in_a_stage_is_counted_for_it(server: Server, tmp_path: Path) 
     profile, counted_file = tmp_path / "two.toml", tmp_path / "counted.json"
     profile.write_text("""
         description = "two stages"
-        stages = [{users = 2, spawn_rate = 9, seconds = 4}, {users = 4, spawn_rate = 9, seconds = 4}]
+        stages = [{users = 2, spawn_rate = 9, seconds = 8}, {users = 4, spawn_rate = 9, seconds = 8}]
         thresholds = {send_p95_ms = 1, delivery_p95_ms = 1}
         messages_per_second = 2
     """)

@@ -35,7 +35,10 @@ STATUSES = (200, 400, 401, 404, 503)
 
 Write = Callable[[Iterable[Metric], str, Mapping[str, str]], bytes]
 
-LONGEST_SEC = 0.002
+TURNS = 20_000
+LONGEST = 8
+"""Times as long as so many turns of an empty loop, which take some 0.2 ms."""
+
 SCRAPES = 30
 WITHIN_SEC = 60
 
@@ -74,7 +77,8 @@ class Counted:
 def test_a_scrape_keeps_nobody_waiting(
     monkeypatch: pytest.MonkeyPatch, services: Services, write: Write, figure: Callable[[str], None]
 ) -> None:
-    """In processor time, which neighbours on the machine do not add to: no step from breath to breath is long."""
+    """In processor time, which neighbours on the machine add little to, and beside what takes the same on any machine:
+    no step from breath to breath is long."""
     core = Counted(services.core)
     # Its native part alone is replaced.
     metrics = Metrics(partial(sources.hub_metrics, cast(Core, core)), *services.metrics._sources[1:])
@@ -94,16 +98,24 @@ def test_a_scrape_keeps_nobody_waiting(
         begin()
 
     monkeypatch.setattr("pychat.monitor.metrics.time", SimpleNamespace(sleep=breathe))
-    longest = []
+    longest, loops = [], []
     for _ in range(SCRAPES):
+        begin()
+        for _ in range(TURNS):
+            pass
+        loops.append(time.thread_time() - since)
         steps.clear()
         begin()
         write(metrics.collect(), "", {})
         end()
         assert len(steps) > 10
         longest.append(max(steps))
-    figure(f"the longest step of a scrape: {median(longest) * 1000:.2f} ms, {max(longest) * 1000:.2f} at worst")
-    assert median(longest) <= LONGEST_SEC
+    times = median(longest) / median(loops)
+    figure(
+        f"the longest step of a scrape: {median(longest) * 1000:.2f} ms, {times:.1f} times an empty loop's;"
+        f" {max(longest) * 1000:.2f} at worst"
+    )
+    assert times <= LONGEST
 
 
 def test_the_counting_is_beside_python(services: Services) -> None:

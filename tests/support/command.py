@@ -26,7 +26,7 @@ def pychat(*args: str, **environment: str) -> Result:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
     return Result(ran.returncode, ran.stdout)

@@ -15,6 +15,9 @@ from tests.support.wait import wait_until
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
+READ_TIMEOUT_SEC = 4
+"""Longer than an answer takes that is not held, also on a busy machine."""
+
 
 @dataclass(frozen=True)
 class Nginx:
@@ -34,8 +37,8 @@ def nginx_before(
 
     nginx.conf is taken as it is. In the two files for what differs from place to place the addresses and the log's
     path are replaced, nginx's temporary files are put into `folder`, and the default of proxy_read_timeout, 60 s, is
-    made 1 s, so that a test sees in time what would be cut off. `changes` are further replacements, in nginx.conf, and
-    `files` take the place of the two.
+    made shorter, so that a test sees in time what would be cut off. `changes` are further replacements, in nginx.conf,
+    and `files` take the place of the two.
     """
     folder.mkdir()
     (folder / "nginx.d").mkdir()
@@ -47,7 +50,7 @@ def nginx_before(
         "listen 80 default_server;": f"listen 127.0.0.1:{port} default_server;",
         "access_log /var/log/nginx/access.log": "\n".join(
             [
-                "proxy_read_timeout 1s;",
+                f"proxy_read_timeout {READ_TIMEOUT_SEC}s;",
                 *(f"{kind}_temp_path {folder}/{kind};" for kind in kinds),
                 f"access_log {folder}/access.log",
             ]
@@ -77,7 +80,7 @@ def nginx_before(
         raise
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
     complaints = re.findall(r".*\[(?:warn|crit|emerg)\].*", error_log.read_text())
     assert not complaints, complaints
 

@@ -30,7 +30,7 @@ class Prometheus:
 
     def ask(self, path: str, **params: str) -> Any:
         """The `data` of an answer of its API; fails with what it says of a query that it refuses."""
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=params, trust_env=False)
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=params, timeout=60, trust_env=False)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
@@ -76,7 +76,7 @@ def program(name: str, *args: str, folder: Path) -> Iterator[None]:
         raise
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _answers(url: str) -> bool:

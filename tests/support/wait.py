@@ -7,7 +7,7 @@ from collections.abc import Callable
 PAUSE_SEC = 0.02
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, within_sec: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, within_sec: float = 60) -> None:
     """Returns as soon as `condition()` holds; fails, naming `what`, when it does not come to hold."""
     deadline = time.monotonic() + within_sec
     while not condition():
