@@ -7,6 +7,7 @@ put beside the same at one million. The guard measures the same in small.
 
 import http.client
 import json
+import os
 import random
 import statistics
 import time
@@ -115,8 +116,10 @@ def fill(past: Past, url: str, which: str) -> None:
         TEXT,
     )
     execute(url, "VACUUM ANALYZE")
-    # Else the fill would be written out during the measurement.
+    # Else the fill would be written out during the measurement: by Postgres, and, since that does not flush here, by the
+    # system half a minute later.
     execute(url, "CHECKPOINT")
+    os.sync()
 
 
 def latencies(past: Past, server: Server, reader: Person, half: Person) -> dict[str, float]:

@@ -30,6 +30,13 @@ POOL_SIZE = 10
 OLDEST_SERVER = 14
 ENCODING = "UTF8"
 
+SETTINGS = {
+    "application_name": "pychat",
+    # A plan is made once a connection, for all arguments: every statement here finds its rows by the same indexes
+    # whatever these are, and to plan a page of a long past anew each time takes longer than to read it.
+    "plan_cache_mode": "force_generic_plan",
+}
+
 # What says that the server, not the query, is the trouble.
 _SERVER_TROUBLE = (
     OSError,  # TimeoutError is one
@@ -96,7 +103,7 @@ class Database:
                 command_timeout=COMMAND_TIMEOUT_SEC,
                 timeout=COMMAND_TIMEOUT_SEC,
                 reset=_keep_session,
-                server_settings={"application_name": "pychat"},
+                server_settings=SETTINGS,
             )
             async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SEC) as connection:
                 version = connection.get_server_version().major

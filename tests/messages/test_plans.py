@@ -1,7 +1,7 @@
 """How Postgres finds what the routes of version 2 ask for: by an index, reading no table, however wrong it guesses.
 
-A table with many rows in several partitions, analyzed; each statement with the plan for its arguments and the one for
-all arguments, which Postgres may choose after a few runs.
+A table with many rows in several partitions, analyzed; each statement with the plan for all arguments, which the pool
+asks for, and the one for its arguments, which Postgres may choose for the journal's session.
 """
 
 import json
@@ -149,3 +149,11 @@ async def test_a_page_ends_in_the_partitions_that_hold_it(database: Database, mo
             if str(node.get("Relation Name", "")).startswith("messages_") and node["Actual Loops"]
         }
         assert read <= expected, (name, read)
+
+
+async def test_a_plan_is_made_once_a_connection(database: Database) -> None:
+    """To plan a page of a long past, over all partitions, takes several times as long as to read it."""
+    for _ in range(3):
+        await store.page_before(database, "pc:100", 1, HIGHEST_ID, 51)
+    made = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
+    assert [tuple(row) for row in await database.fetch(made, store.BEFORE)] == [(3, 0)]
