@@ -60,6 +60,29 @@ def test_signing_out_leaves_nothing_behind(ann: Window, alice: Person) -> None:
     assert kept == ["pychat.last-username"]
 
 
+def test_a_session_that_comes_late_is_not_left_behind(ann: Window, alice: Person) -> None:
+    starts: list[Route] = []
+    reloads: list[Route] = []
+
+    def hold_start(route: Route) -> None:
+        starts.append(route)
+
+    def hold_reload(route: Route) -> None:
+        reloads.append(route)
+
+    ann.page.route("**/poll/start", hold_start)
+    ann.sign_in(alice.username)
+    ann.page.get_by_role("button", name="Your profile").click()
+    ann.wait_for(starts)
+    ann.page.route(f"{ann.url}/", hold_reload)
+    ann.page.get_by_role("button", name="Sign out").click(no_wait_after=True)
+    ann.wait_for(reloads)
+    starts[0].fulfill(response=starts[0].fetch())
+    reloads[0].continue_()
+    expect(ann.page.get_by_role("form", name="Welcome back")).to_be_visible()
+    assert ann.page.evaluate("Object.keys(localStorage)") == ["pychat.last-username"]
+
+
 def test_a_profile_is_shown_and_ones_own_changed(ann: Window, ben: Window, alice: Person, bob: Person) -> None:
     alice.chat_with(bob)
     ann.sign_in(alice.username)
@@ -104,6 +127,8 @@ def test_a_new_username_is_known_in_all_tabs(ann: Window, alice: Person, bob: Pe
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_be_hidden()
     for tab in (ann, other):
+        # Each begins anew by itself; before, the profile would go with the page.
+        expect(tab.page.locator("[data-part=my-username]")).to_have_text(f"@{new}")
         tab.page.get_by_role("button", name="Your profile").click()
         expect(tab.page.get_by_role("dialog")).to_contain_text(f"@{new}")
         tab.page.keyboard.press("Escape")
@@ -179,8 +204,10 @@ def test_a_profile_that_comes_late_is_not_shown_as_another(ann: Window, alice: P
     ann.page.get_by_role("button", name="Your profile").click()
     dialog = ann.page.get_by_role("dialog")
     expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)
-    with ann.page.expect_response(f"**/v1/users/{bob.username}"):
+    ann.wait_for(held)
+    with ann.page.expect_response(f"**/v1/users/{bob.username}") as answer:
         held[0].continue_()
+    answer.value.finished()
     ann.page.evaluate("new Promise((resolve) => setTimeout(resolve))")
     expect(dialog).to_contain_text(f"@{alice.username}")
     expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)
@@ -201,14 +228,14 @@ def test_what_is_saved_late_is_not_told_in_anothers_profile(ann: Window, alice: 
     ann.page.get_by_role("button", name="Your profile").click()
     dialog = ann.page.get_by_role("dialog")
     expect(dialog.get_by_label("Username", exact=True)).to_have_value(alice.username)
+    ann.expect_own_name()
     ann.page.route(f"**/v1/users/{alice.username}", hold_the_first)
     dialog.get_by_label("Name that others see").fill("Alice Liddell")
     dialog.get_by_role("button", name="Save").click()
     dialog.get_by_role("button", name="Close").click()
     ann.peer.click()
     expect(dialog).to_contain_text(f"@{bob.username}")
-    while not held:
-        ann.page.wait_for_timeout(20)
+    ann.wait_for(held)
     held[0].continue_()
     expect(ann.page.locator("[data-part=my-name]")).to_have_text("Alice Liddell")
     expect(dialog).to_contain_text(f"@{bob.username}")
@@ -233,6 +260,7 @@ def test_a_new_username_whose_answer_was_lost_is_ones_own(ann: Window, alice: Pe
     dialog = ann.page.get_by_role("dialog")
     field = dialog.get_by_label("Username", exact=True)
     expect(field).to_have_value(alice.username)
+    ann.expect_own_name()
     lost = ann.lose_first_answer(f"**/v1/users/{alice.username}")
     new = new_name()
     field.fill(new.upper())

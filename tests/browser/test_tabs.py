@@ -1,11 +1,14 @@
 """Several tabs and devices of one person stay in step."""
 
+import re
+
 import pytest
-from playwright.sync_api import Request, Route, expect
+from playwright.sync_api import APIResponse, Request, Route, expect
 
 from tests.support.browser import Window
 from tests.support.client import Person, new_name
 from tests.support.door import through_the_edge
+from tests.support.wait import wait_until
 
 pytestmark = through_the_edge
 
@@ -62,6 +65,7 @@ def test_a_new_username_is_known_on_another_device(ann: Window, ben: Window, ali
         device.sign_in(alice.username)
         device.open("Somebody")
     ben.composer.fill("half a thou")
+    ben.expect_own_name()
     new = new_name()
     ann.page.get_by_role("button", name="Your profile").click()
     dialog = ann.page.get_by_role("dialog")
@@ -82,6 +86,7 @@ def test_who_was_renamed_elsewhere_is_told_and_can_sign_out(ann: Window, alice: 
     bob.says(chat_id, "the first")
     ann.sign_in(alice.username)
     expect(ann.row("the first")).to_be_visible()
+    ann.expect_own_name()
     assert alice.patch(alice.username, username=new_name()).status_code == 200
     ann.page.reload()
     renamed = "Your username was changed on another device."
@@ -103,6 +108,7 @@ def test_nobody_becomes_who_took_the_name_that_one_had(ann: Window, alice: Perso
     ann.sign_in(alice.username)
     ann.open("Somebody")
     expect(ann.message("the first")).to_be_visible()
+    ann.expect_own_name()
     new = new_name()
     assert alice.patch(alice.username, username=new).status_code == 200
     assert bob.register(alice.username, display_name="Impostor").status_code == 200
@@ -148,6 +154,7 @@ def test_what_differs_between_tabs_is_not_lost_by_sending_one(ann: Window, alice
     other.visit()
     other.open("Somebody")
     other.composer.fill("mine")
+    expect(ann.composer).to_have_value("mine")
     ann.write("yours")
     ann.expect_sent("yours")
     other.page.reload()
@@ -162,6 +169,7 @@ def test_a_tab_that_slept_takes_the_draft_of_no_other(ann: Window, alice: Person
     other.visit()
     other.open("Somebody")
     ann.composer.fill("precious")
+    expect_kept(other, "precious")
     ann.page.close()
     other.page.reload()
     expect(other.composer).to_have_value("precious")
@@ -175,10 +183,17 @@ def test_a_new_name_takes_along_what_is_typed_where_it_is_given(ann: Window, ali
     other.visit()
     other.open("Somebody")
     other.composer.fill("mine")
+    expect(ann.composer).to_have_value("mine")
     ann.composer.fill("yours")
+    expect_kept(other, "yours")
     ann.page.close()
     other.change_username(new_name())
     expect(other.composer).to_have_value("mine")
+
+
+def expect_kept(tab: Window, draft: str) -> None:
+    """In a tab that sleeps: it looks into what the browser keeps, which it has from the other tab a little later."""
+    wait_until(lambda: draft in tab.page.evaluate("Object.values(localStorage)"), "the draft is kept")
 
 
 @pytest.mark.provokes(403)
@@ -205,12 +220,13 @@ def test_what_another_tab_has_taken_to_edit_is_neither_edited_nor_sent_again(
     other.page.route("**/messages?*", hold)
     ann.message("once").get_by_role("button", name="Edit").click()
     expect(other.composer).to_have_value("once")
-    while not held:
-        other.page.wait_for_timeout(20)
+    other.wait_for(held)
     for action in ("Edit", "Try again"):
         other.message("once").get_by_role("button", name=action).click()
     assert not other.page.evaluate("Object.keys(localStorage).filter((key) => key.includes('/outbox/'))")
     expect(other.composer).to_have_value("once")
+    other.page.unroute_all()
+    expect(other.message("once")).to_have_count(0)
 
 
 KEEP_THE_LEAST = """() => {
@@ -241,3 +257,89 @@ def test_what_one_tab_sends_stays_in_sight_in_the_other(ann: Window, alice: Pers
     for tab in (ann, other):
         expect(tab.page.get_by_role("img", name="Sent", exact=True)).to_have_count(len(written))
         assert tab.page.evaluate("least") == 1 + len(written)
+
+
+def expect_all_sent(tab: Window) -> None:
+    """As far as the tab has it from the other."""
+    keys = "Object.keys(localStorage).filter((key) => key.includes('/outbox/'))"
+    wait_until(lambda: not tab.page.evaluate(keys), "nothing waits any more")
+
+
+@pytest.fixture
+def sends(ann: Window, alice: Person, bob: Person) -> list[Route]:
+    """Alice's chat with Bob is open in Ann's window, where each message is on its way until the test has it go on."""
+    bob.says(alice.chat_with(bob), "the first")
+    sends: list[Route] = []
+
+    def hold(route: Route) -> None:
+        sends.append(route)
+
+    ann.sign_in(alice.username)
+    ann.open("Somebody")
+    ann.page.route("**/v2/chats/*/messages", hold)
+    return sends
+
+
+@pytest.fixture
+def other(ann: Window, sends: list[Route]) -> Window:
+    """Another tab of hers that shows how what she writes in the first, "one" and "two", waits."""
+    other = ann.another_tab()
+    other.visit()
+    other.open("Somebody")
+    expect(other.message("the first")).to_be_visible()
+    for text in ("one", "two"):
+        ann.write(text)
+    ann.wait_for(sends)
+    expect(other.texts).to_have_text(["the first", "one", "two"])
+    other.page.evaluate(KEEP_THE_LEAST)
+    return other
+
+
+def test_what_is_sent_while_the_other_tab_looks_for_what_came_stays_in_sight(
+    ann: Window, other: Window, sends: list[Route]
+) -> None:
+    polls: list[Route] = []
+    looks: list[tuple[Route, APIResponse]] = []
+
+    def hold_poll(route: Route) -> None:
+        polls.append(route)
+
+    def hold_the_first_look(route: Route) -> None:
+        if looks:
+            route.continue_()
+        else:
+            looks.append((route, route.fetch()))
+
+    # No bell rings: it looks because the first is sent.
+    ann.page.route(re.compile(r"/messages/poll/[^/]+$"), hold_poll)
+    ann.wait_for(polls)
+    other.page.route("**/messages?*", hold_the_first_look)
+    sends.pop().continue_()
+    other.wait_for(looks)
+    ann.wait_for(sends)
+    sends.pop().continue_()
+    expect_all_sent(other)
+    looks[0][0].fulfill(response=looks[0][1])
+    expect(other.page.get_by_role("img", name="Sent", exact=True)).to_have_count(2)
+    assert other.page.evaluate("least") == 3
+
+
+def test_what_is_sent_while_the_other_tab_cannot_look_stays_in_sight(
+    ann: Window, other: Window, sends: list[Route]
+) -> None:
+    looks: list[str] = []
+
+    def fail(route: Route) -> None:
+        looks.append(route.request.url)
+        route.abort()
+
+    other.page.route("**/messages?*", fail)
+    for _ in range(2):
+        ann.wait_for(sends)
+        sends.pop().continue_()
+    expect_all_sent(other)
+    looks.clear()
+    other.wait_for(looks)
+    other.page.unroute_all()
+    expect(other.page.get_by_role("img", name="Sent", exact=True)).to_have_count(2)
+    assert other.page.evaluate("least") == 3

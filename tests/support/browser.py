@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from playwright.sync_api import (
 from tests.support.client import PASSWORD
 
 # The machine of the tests may be busy; nothing waits that long where all is well.
-WITHIN_MS = 30_000
+WITHIN_MS = 60_000
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 expect.set_options(timeout=WITHIN_MS)
@@ -128,6 +129,13 @@ class Window:
     def visit(self) -> None:
         self.page.goto(f"{self.url}/")
 
+    def wait_for(self, kept: Sequence[object]) -> None:
+        """Until something is in there, which a route or a listener puts there; the page goes on meanwhile."""
+        deadline = time.monotonic() + WITHIN_MS / 1000
+        while not kept:
+            assert time.monotonic() < deadline, "waited in vain"
+            self.page.wait_for_timeout(20)
+
     def look_away(self) -> None:
         """As when another window covers this one. Playwright has every page believe that it is looked at."""
         self.page.evaluate(
@@ -165,6 +173,10 @@ class Window:
         form.get_by_label("Password").fill(password)
         form.get_by_role("button", name="Sign in").click()
         expect(self.page.get_by_role("navigation", name="Chats")).to_be_visible()
+
+    def expect_own_name(self, name: str = "Somebody") -> None:
+        """Until one's own profile is shown: before, requests by one's username may still be under way."""
+        expect(self.page.locator("[data-part=my-name]")).to_have_text(name)
 
     def change_username(self, new: str) -> None:
         """By one's own profile, which is open with the new name afterwards."""

@@ -122,7 +122,7 @@ export const markRead = (chatId, messageId) =>
   request("PUT", `/v2/chats/${path(chatId)}/read`, { body: { message_id: messageId } });
 
 // The stream of version 1
-export const startSession = async () => (await request("POST", "/v1/messages/poll/start")).session_id;
+export const startSession = async (signal) => (await request("POST", "/v1/messages/poll/start", { signal })).session_id;
 /** Resolves to whether messages came. */
 export const poll = async (sessionId, signal) => {
   const { messages, resync_required } = await request("GET", `/v1/messages/poll/${path(sessionId)}`, { signal, withinMs: POLL_WITHIN_MS });

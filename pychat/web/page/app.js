@@ -57,11 +57,8 @@ export function startChat({ username, token }) {
   });
   chats.addEventListener("stranger", ({ detail }) => followName(detail));
   outbox.addEventListener("change", showUnsent);
-  outbox.addEventListener("settled", async () => {
-    // What was sent becomes the message that it is by now, instead of going and coming back.
-    if (openId) await historyOf(openId).catchUp().catch(onFailure);
-    showUnsent();
-  });
+  outbox.addEventListener("removed", ({ detail }) => conversation.dropUnsent(detail));
+  outbox.addEventListener("settled", ({ detail }) => letGo(detail));
   outbox.addEventListener("sent", ({ detail: { message } }) => {
     historyOf(message.chat_id).acknowledge(message);
     chats.note(message);
@@ -139,6 +136,21 @@ export function startChat({ username, token }) {
     list.show(openId);
     conversation.showUnsent();
     showConnection();
+  }
+
+  /** What another tab has sent becomes the message that it is by now, instead of going and coming back. */
+  async function letGo(clientId) {
+    try {
+      if (openId) await historyOf(openId).catchUp();
+    } catch (failure) {
+      onFailure(failure);
+      if (failure.passes) {
+        setTimeout(() => letGo(clientId), AGAIN_MS);
+        return;
+      }
+    }
+    conversation.dropUnsent(clientId);
+    showUnsent();
   }
 
   function historyOf(chatId) {

@@ -3,7 +3,8 @@
  * other's and a reload or a day offline loses nothing. An entry goes by its `client_id`, by which the server knows a
  * repeat: it may be sent again without a thought.
  *
- * Events: `change`; `sent` with `{entry, message}` as `detail`; `settled`, another tab has sent or discarded one.
+ * Events: `change`; `sent` with `{entry, message}` as `detail`; `removed` and, where another tab has sent or discarded it,
+ * `settled`, with the `client_id`.
  */
 
 import * as api from "./api.js";
@@ -30,7 +31,9 @@ export class Outbox extends EventTarget {
     this.#username = username;
     this.#prefix = keyOf(username, "outbox/");
     addEventListener("storage", (event) => {
-      if (event.key?.startsWith(this.#prefix)) this.dispatchEvent(new Event(event.newValue === null ? "settled" : "change"));
+      if (!event.key?.startsWith(this.#prefix)) return;
+      if (event.newValue === null) this.#tell("settled", event.key.slice(this.#prefix.length));
+      else this.#changed();
     });
   }
 
@@ -74,6 +77,7 @@ export class Outbox extends EventTarget {
 
   remove(clientId) {
     localStorage.removeItem(this.#prefix + clientId);
+    this.#tell("removed", clientId);
     this.#changed();
   }
 
@@ -103,7 +107,7 @@ export class Outbox extends EventTarget {
         this.#failures = 0;
         const { chat_id, text, client_id } = entry;
         const message = { id, chat_id, sender: this.#username, text, sent_at, client_id };
-        this.dispatchEvent(new CustomEvent("sent", { detail: { entry, message } }));
+        this.#tell("sent", { entry, message });
         this.remove(client_id);
       } catch (failure) {
         if (!(failure instanceof api.Failure)) throw failure;
@@ -146,7 +150,11 @@ export class Outbox extends EventTarget {
   }
 
   #changed() {
-    this.dispatchEvent(new Event("change"));
+    this.#tell("change");
+  }
+
+  #tell(what, detail) {
+    this.dispatchEvent(new CustomEvent(what, { detail }));
   }
 }
 

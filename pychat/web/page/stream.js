@@ -98,7 +98,7 @@ export class Stream extends EventTarget {
       try {
         const sessionId = session.value;
         if (!sessionId) {
-          session.value = await api.startSession();
+          session.value = await api.startSession(this.#stop.signal);
           failures = 0;
           this.#become("online");
           this.#wake(); // what came before the session began

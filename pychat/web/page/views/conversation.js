@@ -141,6 +141,10 @@ export class Conversation {
     if (this.chatId) this.#list.showUnsent(this.#outbox.entriesOf(this.chatId));
   }
 
+  dropUnsent(clientId) {
+    this.#list.dropUnsent(clientId);
+  }
+
   #onNewer(messages) {
     if (this.#list.isEmpty) {
       this.#begin();

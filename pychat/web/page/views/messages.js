@@ -149,16 +149,8 @@ export class MessageList {
     return true;
   }
 
-  /** Shows what of this chat is not sent yet. */
+  /** Shows what of this chat is not sent yet; until `dropUnsent`, or until it is added. */
   showUnsent(entries) {
-    const ids = new Set(entries.map((entry) => entry.client_id));
-    for (const [id, row] of this.#unsent) {
-      if (ids.has(id)) continue;
-      const next = rowAfter(row.element);
-      row.element.remove();
-      this.#unsent.delete(id);
-      if (next) this.#dress(next.row);
-    }
     for (const entry of entries) {
       let row = this.#unsent.get(entry.client_id);
       if (!row) {
@@ -174,6 +166,15 @@ export class MessageList {
       row.entry = entry;
       this.#showState(row, entry.state, entry.why);
     }
+  }
+
+  dropUnsent(clientId) {
+    const row = this.#unsent.get(clientId);
+    if (!row) return;
+    const next = rowAfter(row.element);
+    row.element.remove();
+    this.#unsent.delete(clientId);
+    if (next) this.#dress(next.row);
   }
 
   /** What was today may be yesterday. */
