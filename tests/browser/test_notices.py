@@ -62,15 +62,18 @@ def test_a_message_notifies_who_looks_elsewhere(notified: Window, alice: Person,
 
 def test_whoever_looks_at_the_page_or_wants_none_gets_none(notified: Window, alice: Person, bob: Person) -> None:
     page = notified.page
+    button = page.get_by_role("button", name="Notify me of new messages")
     chat_id = bob.chat_with(alice)
     notified.look_back()
     bob.says(chat_id, "seen")
     expect(page).to_have_title("(2) pychat")
-    page.get_by_role("button", name="Notify me of new messages").click()
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
     notified.look_away()
     bob.says(chat_id, "unwanted")
     expect(page).to_have_title("(3) pychat")
-    page.get_by_role("button", name="Notify me of new messages").click()
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
     bob.says(chat_id, "wanted again")
     wait_until(lambda: len(shown(notified)) > 0, "there is a notification")
     assert shown(notified) == [{"title": "Somebody", "body": "wanted again"}]

@@ -35,8 +35,7 @@ def people(window: Window) -> Locator:
 
 
 def the_first(asked: list[Route], window: Window) -> Route:
-    while not asked:
-        window.page.wait_for_timeout(20)
+    window.wait_for(asked)
     return asked[0]
 
 

