@@ -116,8 +116,8 @@ def fill(past: Past, url: str, which: str) -> None:
         TEXT,
     )
     execute(url, "VACUUM ANALYZE")
-    # Else the fill would be written out during the measurement: by Postgres, and, since that does not flush here, by the
-    # system half a minute later.
+    # Else the fill would be written out during the measurement: by Postgres, and, since that does not flush here, by
+    # the system half a minute later.
     execute(url, "CHECKPOINT")
     os.sync()
 
