@@ -1,8 +1,8 @@
 """The Postgres server that pychat brings along, for those who give no `database.url`.
 
 It lives in `data_dir/postgres`, is reached through a Unix socket in a folder that only its user may enter, and runs
-as long as we do: started here, started again when it dies, stopped with us. One left over from a pychat that was
-killed is stopped and started anew.
+as long as we do: started here, started again when it dies, stopped with us. Where we are killed the system asks it to
+stop; one that has not by the next start, or that was left over, is stopped then and started anew.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from pychat._core import end_along
 from pychat.database.server_files import (
     OLDER_MAJORS,
     SERVER_MAJOR,
+    Account,
     EmbeddedPostgresError,
     outcome,
     programs_for,
@@ -122,7 +123,7 @@ class EmbeddedPostgres:
         self._socket_dir = self._make_socket_dir()
         options = {**SERVER_OPTIONS, "unix_socket_directories": _quoted(self._socket_dir)}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [programs / "postgres", "-D", self._cluster, *settings]
+        return [*_ending_with_us(self._account), programs / "postgres", "-D", self._cluster, *settings]
 
     def _take_data_dir(self) -> None:
         account, data_dir = self._account, self._data_dir
@@ -280,6 +281,15 @@ def _is_ours(data_dir: Path) -> bool:
         names = list(data_dir.iterdir())
         return bool(names) and all(any(name.match(own) for own in OWN_NAMES) for name in names)
     return True
+
+
+def _ending_with_us(account: Account) -> list[str]:
+    """What begins the command line of a program that is to stop however we end; nothing where the system lacks it.
+
+    It is asked when the thread ends that has started it: the event loop's, which is there until the process ends.
+    """
+    asking = ["setpriv", "--pdeathsig", "INT"]
+    return asking if account.run(*asking, "true")[0] else []
 
 
 def _postmaster(cluster: Path) -> tuple[int | None, str]:

@@ -60,7 +60,7 @@ class Account:
         """Runs a program to its end; returns whether it succeeded and what it printed."""
         try:
             return outcome(self.start(args, subprocess.PIPE))
-        except PermissionError as error:
+        except OSError as error:  # it is not there, or closed to us
             return False, str(error)
 
 

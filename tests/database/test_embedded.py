@@ -89,14 +89,36 @@ async def test_a_server_that_dies_is_started_again(data_dir: Path) -> None:
     await server.stop()
 
 
-async def test_a_server_left_over_from_a_kill_is_taken_over(data_dir: Path) -> None:
+async def end_with(data_dir: Path, end: str, prepare: str = "") -> int:
+    """Has a process start the server and then end by the statement `end`; returns the server's own process."""
     program = (
-        "import asyncio, os, pathlib, sys; from pychat.database.embedded import EmbeddedPostgres as E\n"
-        "asyncio.run(E(pathlib.Path(sys.argv[1])).start()); os.kill(os.getpid(), 9)"
+        "import asyncio, os, pathlib, signal, sys; from pychat.database.embedded import EmbeddedPostgres\n"
+        f"{prepare}\n"
+        "server = EmbeddedPostgres(pathlib.Path(sys.argv[1])); asyncio.run(server.start())\n"
+        f"print(server._process.pid, flush=True); {end}"
     )
-    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(data_dir))
-    assert await killed.wait() == -signal.SIGKILL
-    left_over = server_pid(data_dir)
+    ending = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(data_dir)), stdout=asyncio.subprocess.PIPE
+    )
+    pid, _ = await ending.communicate()
+    return int(pid)
+
+
+KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.parametrize("end", [KILLED, "os._exit(1)"])
+async def test_a_server_ends_with_who_has_started_it(data_dir: Path, end: str) -> None:
+    pid = await end_with(data_dir, end)
+    async with asyncio.timeout(30):
+        while is_running(pid):
+            await asyncio.sleep(0.02)
+    assert "database system is shut down" in (data_dir / "postgres.log").read_text()
+
+
+async def test_a_server_left_over_from_a_kill_is_taken_over(data_dir: Path) -> None:
+    """As where the system has nothing that would ask it to end."""
+    left_over = await end_with(data_dir, KILLED, prepare="os.defpath = '/absent'")
     assert is_running(left_over)
     server = EmbeddedPostgres(data_dir)
     assert await fetchval(await server.start(), "SELECT 1") == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.door import through_the_edge
+from tests.support.postgres import is_alive, running_in
 from tests.support.server import Options, Server
 from tests.support.wait import wait_until
 from tests.support.wire import Answer, Wire
@@ -45,7 +46,8 @@ def start(server_options: Callable[..., Options], tmp_path: Path, may_go_on: Pat
         def start(watchdog_sec: int) -> Server:
             # What is stored waits for Python.
             config = {"HISTORY_CONFIG": {"is_enabled": False}}
-            server = Server(server_options(config, PYCHAT_EDGE__WATCHDOG_SEC=str(watchdog_sec), **own))
+            options = server_options(config, PYCHAT_EDGE__WATCHDOG_SEC=str(watchdog_sec), **own)
+            server = Server(options.embedded())
             stack.callback(server.kill)
             return server
 
@@ -90,8 +92,10 @@ def test_a_loop_that_is_held_up_for_a_while(start: Callable[[int], Server], may_
 
 def test_a_loop_that_is_stuck(start: Callable[[int], Server]) -> None:
     server = start(WATCHDOG_SEC)
+    processes = running_in(server.options.data_dir)
     began = time.monotonic()
     os.kill(server.pid, signal.SIGUSR1)
     assert server.exit_code() == 1
     assert time.monotonic() - began > WATCHDOG_SEC - 2
     assert server.log.splitlines()[-1] == f"pychat: the event loop has been silent for {WATCHDOG_SEC} s: giving up"
+    wait_until(lambda: not any(map(is_alive, processes)), "its database has stopped with it")

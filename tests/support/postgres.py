@@ -77,13 +77,19 @@ class Postgres:
 
 def freeze(data_dir: Path) -> list[psutil.Process]:
     """Stops the processes of the server in `data_dir`, the first one's children after it; returns them."""
-    postmaster = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+    postmaster = running_in(data_dir)[0]
     postmaster.suspend()  # first, so that it has no more children
-    children = postmaster.children()
-    for process in children:
+    processes = [postmaster, *postmaster.children()]
+    for process in processes[1:]:
         with suppress(psutil.NoSuchProcess):
             process.suspend()
-    return [postmaster, *children]
+    return processes
+
+
+def running_in(data_dir: Path) -> list[psutil.Process]:
+    """The processes of the server in `data_dir`, the first one's children after it."""
+    postmaster = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+    return [postmaster, *postmaster.children()]
 
 
 def is_alive(process: psutil.Process) -> bool:

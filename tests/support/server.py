@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -39,6 +39,15 @@ class Options:
     folder: Path
     environment: Mapping[str, str]
     dynamic_config: Mapping[str, Mapping[str, object]]
+
+    def embedded(self) -> Options:
+        """The same, with a Postgres of the server's own."""
+        environment = {name: value for name, value in self.environment.items() if name != "PYCHAT_DATABASE__URL"}
+        return replace(self, environment=environment)
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.environment["PYCHAT_DATABASE__DATA_DIR"])
 
 
 class Server:
