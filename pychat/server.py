@@ -45,7 +45,7 @@ async def serve(settings: Settings) -> int:
 async def until_stopped(settings: Settings, work: Work) -> int:
     """Does `work`, with the embedded server it may have to start, until a signal as for `serve`."""
     postgres = None if settings.database.url else EmbeddedPostgres(settings.database.data_dir)
-    stopping = _stop_on_signals()
+    stopping = _stop_on_signals(postgres)
     try:
         await work(settings, postgres)
     except asyncio.CancelledError:
@@ -107,7 +107,7 @@ async def _serve(settings: Settings, postgres: EmbeddedPostgres | None) -> None:
         raise TakenOver if journal.taken_over.is_set() else ListenError("the listener stopped unexpectedly")
 
 
-def _stop_on_signals() -> asyncio.Event:
+def _stop_on_signals(postgres: EmbeddedPostgres | None) -> asyncio.Event:
     """Cancels the running task at the first signal; the event tells that this was the cause. A second signal ends the
     process, also where the loop hangs and hears of neither."""
     stopping = asyncio.Event()
@@ -116,6 +116,8 @@ def _stop_on_signals() -> asyncio.Event:
 
     def on_signal() -> None:
         stopping.set()
+        if postgres:
+            postgres.stop_soon()
         main.cancel()
 
     loop = asyncio.get_running_loop()

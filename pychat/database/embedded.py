@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import shutil
 import signal
@@ -43,6 +44,7 @@ LONGEST_SOCKET_PATH = 103  # bytes; Linux takes 107, others less
 STARTED_WITHIN_SEC = 300  # recovery after a crash reads up to max_wal_size of log
 FAST_STOP_SEC = 3.0  # then without a checkpoint, which costs a recovery at the next start but no data
 FORCED_STOP_SEC = 0.5
+STOP_SEC = 3.5  # from the signal that stops us until it is forced to: with time to spare for us, that is within 5 s
 FROZEN = "T"  # by a SIGSTOP
 GONE = ("", "Z")  # as a process, or but for somebody who takes note of it
 LOOK_EVERY_SEC = 0.2
@@ -74,6 +76,7 @@ class EmbeddedPostgres:
         self._lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor: asyncio.Task[None] | None = None
+        self._in_order_until = math.inf
 
     async def start(self) -> str:
         """Makes the cluster on the first run, starts the server and returns its DSN, a `postgresql://` URL.
@@ -93,6 +96,10 @@ class EmbeddedPostgres:
         self._supervisor = asyncio.create_task(self._supervise(args), name="embedded-postgres")
         return _url(self._socket_dir)
 
+    def stop_soon(self) -> None:
+        """Has a stop that is to come hurry: what goes before it takes of the time that it has."""
+        self._in_order_until = time.monotonic() + STOP_SEC
+
     async def stop(self) -> None:
         """Stops the server, by force if it takes longer than a few seconds, and frees `data_dir`."""
         await self.stop_server()
@@ -107,7 +114,8 @@ class EmbeddedPostgres:
             await asyncio.wait([self._supervisor])
             self._supervisor = None
         if self._process is not None:
-            await asyncio.to_thread(_stop_process, self._process.pid, self._process)
+            patience = min(FAST_STOP_SEC, self._in_order_until - time.monotonic())
+            await asyncio.to_thread(_stop_process, self._process.pid, self._process, patience)
             end_along(0, 0)
             self._process = None
             with contextlib.suppress(OSError):
@@ -310,10 +318,10 @@ def _runs_in(pid: int, cluster: Path) -> bool:
         return False
 
 
-def _stop_process(pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
+def _stop_process(pid: int, child: subprocess.Popen[bytes] | None = None, in_order_sec: float = FAST_STOP_SEC) -> None:
     """Asks a server to stop fast, then harder; returns when it is gone, or does not go. One that stands still hears
     only the last."""
-    for how, patience in ((signal.SIGINT, FAST_STOP_SEC), (signal.SIGQUIT, FORCED_STOP_SEC), (signal.SIGKILL, 1.0)):
+    for how, patience in ((signal.SIGINT, in_order_sec), (signal.SIGQUIT, FORCED_STOP_SEC), (signal.SIGKILL, 1.0)):
         is_last = how is signal.SIGKILL
         if _state(pid)[0] == FROZEN and not is_last:
             continue

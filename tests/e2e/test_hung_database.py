@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.door import EDGE, Door, through_the_edge
 from tests.support.metrics import Scrape
@@ -79,15 +79,23 @@ def test_a_stop_does_not_wait_for_who_waits(
 
 
 @through_the_edge
-def test_a_stop_with_an_embedded_database_that_stands_still(server_options: Callable[..., Options]) -> None:
-    options = server_options()
-    environment = {name: value for name, value in options.environment.items() if name != "PYCHAT_DATABASE__URL"}
-    server = Server(Options(options.folder, environment, {}))
+@pytest.mark.parametrize("stands_still", ["all of it", "its disk"])
+def test_a_stop_with_an_embedded_database_that_stands_still(
+    server_options: Callable[..., Options], stands_still: str
+) -> None:
+    server = Server(server_options().embedded())
     try:
         alice = server.person()
-        processes = freeze(Path(environment["PYCHAT_DATABASE__DATA_DIR"]))
-        with stopped_in_time(server):
-            pass
+        chat_id = alice.chat_with(alice)
+        processes = freeze(server.options.data_dir)
+        if stands_still == "its disk":
+            processes[0].resume()  # it listens, but the others are not done with what they are at
+        before = pending(server)
+        with ThreadPoolExecutor(1) as thread:
+            sent = thread.submit(alice.request, "POST", f"/v2/chats/{chat_id}/messages", json={"text": "Hello"})
+            wait_until(lambda: pending(server) == before + 1, "the message is under way")
+            with stopped_in_time(server):
+                assert sent.result().status_code == 503
         assert not any(is_alive(process) for process in processes)
     except BaseException:
         server.kill()
