@@ -67,6 +67,17 @@ def test_who_writes_too_fast_is_told(chatting: Window, server: Server, bob: Pers
     assert texts_seen_by(bob) == texts
 
 
+def test_a_server_that_keeps_no_messages_is_told_of(chatting: Window, server: Server) -> None:
+    with configured(server, "HISTORY_CONFIG", is_enabled=False):
+        chatting.write("into the wind")
+        chatting.expect_sent("into the wind")
+        expect(chatting.connection).to_contain_text("This server keeps no messages")
+    chatting.write("on paper")
+    chatting.expect_sent("on paper")
+    expect(chatting.connection).to_be_hidden()
+    expect(chatting.texts).to_have_text(["the first", "into the wind", "on paper"])
+
+
 # By the page's own clock: word of them may come late.
 BEGUN_MS = """
     performance.getEntriesByType("resource")

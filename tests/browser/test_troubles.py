@@ -411,6 +411,9 @@ def test_a_longer_name_loses_nothing_in_a_full_browser(chatting: Window, alice: 
         "Object.keys(localStorage).filter((key) => key.includes('/draft/')).map((key) => localStorage[key])"
     )
     assert sorted(drafts) == sorted(["half a thou", *[f"draft {n}" for n in range(20)]])
+    expect(chatting.connection).to_contain_text("some of it did not come along to your new name")
+    page.reload()
+    expect(chatting.connection).to_be_hidden()
 
 
 def test_a_new_name_takes_along_a_draft_that_there_was_no_room_for(

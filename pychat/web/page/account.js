@@ -30,13 +30,14 @@ export function forgetAccount(username) {
 /**
  * What is kept of this person, what is not sent yet included, goes on under the new name. A full browser may have no
  * room for longer names: then the session makes some, of which another can be opened, and what still finds none stays
- * where it is.
+ * where it is. Returns whether all found room.
  */
 export function renameAccount(username, newUsername) {
   const { token } = keptAccount();
   const prefix = keyOf(username, "");
   localStorage.removeItem(keyOf(username, "session"));
   keepAccount(newUsername, token);
+  let isAll = true;
   for (const key of keysOf(username, "")) {
     const value = localStorage.getItem(key);
     localStorage.removeItem(key); // first, for there may be no room for both
@@ -45,8 +46,10 @@ export function renameAccount(username, newUsername) {
     } catch (error) {
       if (error.name !== "QuotaExceededError") throw error;
       localStorage.setItem(key, value);
+      isAll = false;
     }
   }
+  return isAll;
 }
 
 /** Who signed in here last; empty where nobody did. */

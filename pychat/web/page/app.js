@@ -19,6 +19,8 @@ import { SignInAgain } from "./views/sign_in_again.js";
 const AGAIN_MS = 2_000;
 /** Histories kept loaded: enough to go to and fro between chats without waiting. */
 const MOST_HISTORIES = 12;
+/** Set in sessionStorage where something found no room at a change of the name, for the page that begins anew. */
+const LEFT_BEHIND = "pychat.left-behind";
 
 export function startChat({ username, token }) {
   const root = document.getElementById("chat");
@@ -32,6 +34,10 @@ export function startChat({ username, token }) {
   let trouble = null;
   /** The Failure that tells that one has another name by now, where it is not known which. */
   let renamed = null;
+  const isAllHere = sessionStorage.getItem(LEFT_BEHIND) === null;
+  sessionStorage.removeItem(LEFT_BEHIND);
+  /** Whether the server keeps what it acknowledges, as far as it has shown. */
+  let isKept = true;
   /** Names that were asked about, whether they are one's own. */
   const strangers = new Set();
   /** Whether one's own profile is known, or on its way. */
@@ -128,8 +134,9 @@ export function startChat({ username, token }) {
     if (stream.state === "crowded")
       return say(parts.connection, "You are connected on many devices at once: news comes here with a delay. Close one of them.");
     if (trouble) return say(parts.connection, explain(trouble));
-    const isUnavailable = stream.state === "unavailable";
-    return say(parts.connection, isUnavailable && "The server is busy or restarting: news comes here with a delay.");
+    if (stream.state === "unavailable") return say(parts.connection, "The server is busy or restarting: news comes here with a delay.");
+    if (!isAllHere) return say(parts.connection, "This browser has no room for all that you have not sent: some of it did not come along to your new name.");
+    return say(parts.connection, !isKept && "This server keeps no messages: what you write is shown to nobody here, and gone when you reload.");
   }
 
   function showUnsent() {
@@ -159,6 +166,10 @@ export function startChat({ username, token }) {
       history = new History(chatId);
       // After those who show it, so that a message which waits on the screen becomes the one that is sent.
       history.addEventListener("newer", ({ detail }) => queueMicrotask(() => settle(detail)));
+      history.addEventListener("kept", ({ detail }) => {
+        isKept = detail;
+        showConnection();
+      });
     }
     // The latest looked at is the last in the map.
     histories.delete(chatId);
@@ -295,8 +306,9 @@ export function startChat({ username, token }) {
 
   /** One's name is written in much of what is loaded: begins anew. */
   function rename(newUsername) {
-    renameAccount(username, newUsername);
+    const isAll = renameAccount(username, newUsername);
     takeAlong(newUsername);
+    if (!isAll) sessionStorage.setItem(LEFT_BEHIND, "some");
     beginAnew();
   }
 
@@ -304,6 +316,7 @@ export function startChat({ username, token }) {
   function takeAlong(newUsername) {
     drafts.rename(newUsername);
     conversation.keep();
+    if (!drafts.areKept) sessionStorage.setItem(LEFT_BEHIND, "some");
   }
 
   async function signOut() {

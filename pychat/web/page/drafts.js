@@ -29,6 +29,11 @@ export class Drafts {
     return this.#unkept.get(chatId) ?? localStorage.getItem(this.keyOf(chatId)) ?? "";
   }
 
+  /** Whether all outlive the page. */
+  get areKept() {
+    return this.#unkept.size === 0;
+  }
+
   /** Whether it outlives the page. */
   isKept(chatId) {
     return !this.#unkept.has(chatId);

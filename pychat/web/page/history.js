@@ -3,7 +3,8 @@
  * one's own that the server has acknowledged. After a long absence the stretch ends before the newest: then it
  * `isBehind`, and either goes on from there or leaps to the newest page.
  *
- * Events: `older` and `newer` with the messages added, as `detail`; `behind`; `leapt`, all messages are others now.
+ * Events: `older` and `newer` with the messages added, as `detail`; `behind`; `leapt`, all messages are others now;
+ * `kept` with whether the server keeps what it acknowledges, as `detail`.
  */
 
 import * as api from "./api.js";
@@ -99,8 +100,13 @@ export class History extends EventTarget {
     let next = this.#seen;
     for (let pages = 0; next && pages < PAGES_AT_ONCE; pages++) {
       this.#isOvertaken = false;
+      const last = this.messages.at(-1);
       const page = await api.messages(this.chatId, { after: next, limit: LARGEST_PAGE });
       if (next !== this.#seen) return; // likewise
+      if (last && isLater(last.id, next) && page.next === null) {
+        const isKept = page.items.length > 0 && !isLater(last.id, page.items.at(-1).id);
+        this.dispatchEvent(new CustomEvent("kept", { detail: isKept }));
+      }
       this.isBehind = page.next !== null || this.#isOvertaken;
       this.#addNewer(page.items);
       next = this.isBehind && this.#seen;
