@@ -5,7 +5,7 @@ from asyncpg import Record
 from pychat.database.pool import Database
 
 MAX_UNREAD = 1_000
-"""Unread messages are counted up to here."""
+"""Unread messages are counted up to here, and no further ones are looked at."""
 
 _LOOKED_AT = 2 * MAX_UNREAD
 """Messages behind the read mark that are looked at, the newest: one's own among them do not count, and nobody can make
@@ -20,10 +20,13 @@ _CHATS = f"""
             THEN (SELECT client_id FROM message_claims WHERE message_id = chat.last_id) END AS client_id,
         peer.username AS peer_username, peer.display_name AS peer_display_name,
         (
-            SELECT LEAST(count(*) FILTER (WHERE sender <> $1), {MAX_UNREAD}) FROM (
-                SELECT sender FROM messages WHERE chat = chat.number AND id > chat.read_up_to
-                ORDER BY id DESC LIMIT {_LOOKED_AT}
-            ) AS unseen
+            SELECT count(*) FROM (
+                SELECT FROM (
+                    SELECT sender FROM messages WHERE chat = chat.number AND id > chat.read_up_to
+                    ORDER BY id DESC LIMIT {_LOOKED_AT}
+                ) AS unseen
+                WHERE sender <> $1 LIMIT {MAX_UNREAD}
+            ) AS unread
         ) AS unread_count
     FROM ({{chats}}) AS chat
     LEFT JOIN LATERAL (
