@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Browser, expect
 
-from tests.support.browser import Browsing
+from tests.support.browser import Browsing, write_by_turns
 from tests.support.door import through_the_edge
 from tests.support.history import texts_seen_by
 from tests.support.server import Options, Server, running
@@ -32,8 +32,7 @@ def test_a_page_that_is_open_over_a_restart_loses_nothing(
     written = [f"into the void {number}" for number in range(6)]
     for tab in tabs:
         expect(tab.connection).to_contain_text("No connection.")
-    for number, text in enumerate(written):
-        tabs[number % 2].write(text)
+    write_by_turns(tabs, written)
     for tab in tabs:
         expect(tab.texts).to_have_text(["before", *written])
         expect(tab.page.get_by_role("img", name="Waiting to be sent")).to_have_count(len(written))

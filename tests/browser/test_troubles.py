@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import APIResponse, Request, Route, expect
 
 from tests.conftest import Launch
-from tests.support.browser import Window
+from tests.support.browser import Window, write_by_turns
 from tests.support.client import PASSWORD, Person, new_name
 from tests.support.door import through_the_edge
 from tests.support.history import texts_seen_by
@@ -37,8 +37,7 @@ def test_what_is_written_offline_goes_out_once(chatting: Window, alice: Person, 
     for tab in tabs:
         expect(tab.connection).to_contain_text("No connection.")
     written = [f"written offline {number}" for number in range(6)]
-    for number, text in enumerate(written):
-        tabs[number % 2].write(text)
+    write_by_turns(tabs, written)
     expect(chatting.connection).to_contain_text("6 messages wait and will go out by themselves.")
     expect(chatting.page.get_by_role("img", name="Waiting to be sent")).to_have_count(6)
     for number in range(3):
@@ -231,6 +230,7 @@ def test_signing_in_again_in_one_tab_is_enough(chatting: Window, server: Server,
         again.get_by_role("button", name="Go on").click()
         chatting.expect_sent("from one tab")
         # It may have been asked there too, and hears only now that it was answered.
+        other.expect_sent("from one tab")
         expect(other.page.get_by_role("dialog", name="Still you?")).to_be_hidden()
         other.write("from the other")
         other.expect_sent("from the other")

@@ -230,3 +230,12 @@ class Window:
     @property
     def connection(self) -> Locator:
         return self.page.locator("[data-part=connection]")
+
+
+def write_by_turns(tabs: Sequence[Window], texts: Sequence[str]) -> None:
+    """In tabs that show the same chat. Each follows the draft of the others, which may come late: before it is written
+    in, it has heard how that ended."""
+    for number, text in enumerate(texts):
+        tabs[number % len(tabs)].write(text)
+        for tab in tabs:
+            expect(tab.message(text)).to_be_visible()
