@@ -65,8 +65,10 @@ def test_a_stop_does_not_wait_for_who_waits(
 
         with own_postgres.frozen(), ThreadPoolExecutor(REQUESTS) as threads:
             asked = threads.map(ask, range(REQUESTS))
-            wait_until(lambda: waiting(server) >= REQUESTS, "they wait for the database")
-            is_stopping.set()
+            try:
+                wait_until(lambda: waiting(server) >= REQUESTS, "they wait for the database")
+            finally:
+                is_stopping.set()
             with stopped_in_time(server):
                 statuses = set(asked)
             # Where there is no edge, Granian cuts them short.
