@@ -25,7 +25,7 @@ use super::address::FORWARDED_FOR;
 use super::body::{self, AnswerBody, BodyError, ForwardedBody};
 use super::listener::Door;
 use super::progress::Phase;
-use super::router::{Answer, Context, malformed, overloaded, reply, sign_in, unread};
+use super::router::{Answer, Context, malformed, overloaded, reply, unread};
 use crate::api::{Contract, Refusal};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -68,13 +68,19 @@ impl Forwarder {
         Self { client: client.build(connector) }
     }
 
-    pub async fn forward(self, mut context: Context, request: Request<Incoming>, id: HeaderValue) -> Answer {
+    /// Passes the request on, and the application's answer back. `hashes`: it may wait for the hashing of a password.
+    pub async fn forward(
+        self,
+        mut context: Context,
+        request: Request<Incoming>,
+        id: HeaderValue,
+        hashes: bool,
+    ) -> Answer {
         // The client's own, which it keeps as long as the one below.
         let of_client = context.place.take();
         let (context, places) = (&context, &context.shared.places);
         let (mut head, body) = request.into_parts();
         let contract = Contract::of(head.uri.path());
-        let is_sign_in = sign_in(&head.method, head.uri.path()).is_some();
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > MAX_BODY) {
             // Who asked before sending it need not send it.
@@ -119,9 +125,9 @@ impl Forwarder {
             // It is not the client any more who is slow.
             context.progress.enter(Phase::Working);
         }
-        // Operators do not wait. Nor do sign-ins, of which the application has so many at most: while they wait for their
-        // hashes nobody else would get a turn. Nor would anybody while bodies are slow to come.
-        let turn = if matches!(context.door, Door::Public) && !is_sign_in && body.is_whole {
+        // Operators do not wait. Nor do those who wait for a hash, of whom the application has so many at most: nobody
+        // else would get a turn meanwhile. Nor would anybody while bodies are slow to come.
+        let turn = if matches!(context.door, Door::Public) && !hashes && body.is_whole {
             match places.turn().await {
                 Some(turn) => Some(turn),
                 None => return overloaded(context, contract, id),

@@ -13,6 +13,7 @@ use hyper::header::{
     AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
+use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::Shared;
@@ -82,7 +83,8 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
         context.shared.refusals.too_many_of_address.add(1);
         return Box::pin(ready(unread(reply(&context, Refusal::TooManyConnections.reply(contract), id))));
     }
-    let path = request.uri().path();
+    let plain = plain_spelling(request.uri().path());
+    let path = plain.as_deref().unwrap_or(request.uri().path());
     if context.door == Door::Public
         && context.shared.refusing_sign_ins.load(Ordering::Relaxed)
         && let Some(route) = sign_in(request.method(), path)
@@ -102,6 +104,7 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
         }
         (Door::Public, &Method::POST, _, Some(chat_id), _) => {
             context.ask(Hot::Post);
+            let chat_id = chat_id.to_owned();
             Box::pin(post_message(context, request, chat_id, id))
         }
         (Door::Public, &Method::GET, _, _, Some(session_id)) => {
@@ -122,12 +125,36 @@ pub fn answer(mut context: Context, forwarder: &Forwarder, request: Request<Inco
             context.ask(Hot::Ready);
             after_body(request, Box::pin(ready(reply(&context, Refusal::ApplicationSilent.into(), id))))
         }
-        _ => Box::pin(forwarder.clone().forward(context, request, id)),
+        _ => {
+            let hashes = hashes_password(request.method(), path);
+            Box::pin(forwarder.clone().forward(context, request, id, hashes))
+        }
     }
 }
 
-/// The route, if it is one that ends in the hashing of a password.
-pub fn sign_in(method: &Method, path: &str) -> Option<Hot> {
+/// The path as the application's router reads it, where it is spelled in another way: no spelling of a hot route is
+/// another route, which would be held or hashed for where all others have their turns.
+fn plain_spelling(path: &str) -> Option<String> {
+    let is_plain = !path.contains('%') && !path.as_bytes().windows(2).any(|pair| pair == b"//") && !path.ends_with('/');
+    if is_plain || path == "/" {
+        return None;
+    }
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    Some(
+        decoded
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .fold(String::new(), |path, segment| path + "/" + segment),
+    )
+}
+
+/// Whether the request may wait for the hashing of a password: a new one of one's own, too.
+fn hashes_password(method: &Method, path: &str) -> bool {
+    sign_in(method, path).is_some() || (method == Method::PATCH && path.starts_with("/v1/users/"))
+}
+
+/// The route, if it is one by which people sign up or in.
+fn sign_in(method: &Method, path: &str) -> Option<Hot> {
     match (method, path) {
         (&Method::POST, "/v1/users/login") => Some(Hot::Login),
         (&Method::POST, "/v1/users/register") => Some(Hot::Register),
@@ -165,16 +192,14 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// The session that a path asks to poll. One that is spelled in an odd way is for the application's router to read.
+/// The session that a path asks to poll.
 fn session_id(path: &str) -> Option<&str> {
-    path.strip_prefix("/v1/messages/poll/").filter(|id| !id.contains(['/', '%']))
+    path.strip_prefix("/v1/messages/poll/").filter(|id| !id.contains('/'))
 }
 
-/// The chat that a path asks to post in. Clients escape the colon, or not; what else is escaped is for the application.
-fn chat_id(path: &str) -> Option<String> {
-    let id = path.strip_prefix("/v2/chats/")?.strip_suffix("/messages")?;
-    let id = id.replace("%3A", ":").replace("%3a", ":");
-    (!id.contains(['/', '%'])).then_some(id)
+/// The chat that a path asks to post in.
+fn chat_id(path: &str) -> Option<&str> {
+    path.strip_prefix("/v2/chats/")?.strip_suffix("/messages").filter(|id| !id.contains('/'))
 }
 
 /// Takes the body, which `answering` has no use for, from the wire first, so that the next request can be read.
@@ -282,5 +307,23 @@ fn request_id(context: &Context, headers: &HeaderMap) -> HeaderValue {
     match given {
         Some(id) if context.shared.proxies.is_trusted(context.peer) => id.clone(),
         _ => HeaderValue::from_str(&format!("{:016x}", Uuid::new_v4().as_u64_pair().1)).expect("hex digits"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_spelling;
+
+    #[test]
+    fn every_spelling_is_the_route_that_the_application_reads() {
+        for path in ["/", "/ping", "/v1/messages/poll/a:b", "*"] {
+            assert_eq!(plain_spelling(path), None, "{path}");
+        }
+        let odd = ["/ping/", "//ping", "/ping///", "/%70ing", "/%70ing%2F", "%2fping"];
+        for path in odd {
+            assert_eq!(plain_spelling(path).as_deref(), Some("/ping"), "{path}");
+        }
+        assert_eq!(plain_spelling("/v2/chats/pc%3Aa/messages").as_deref(), Some("/v2/chats/pc:a/messages"));
+        assert_eq!(plain_spelling("/50%/%zz").as_deref(), Some("/50%/%zz"));
     }
 }

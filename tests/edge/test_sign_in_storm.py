@@ -79,7 +79,7 @@ def test_what_is_too_much_is_refused_and_the_rest_goes_on(server: Server, alice:
         wait_until(lambda: 200 in statuses_so_far(wires), "those that were let in come through")
 
 
-@pytest.mark.parametrize("path", ["/v1/users/login", "/v1/users/register"])
+@pytest.mark.parametrize("path", ["/v1/users/login", "/v1/users/register", "/v1//users/%6cogin/"])
 def test_the_edge_refuses_for_as_long_as_it_is_told(path: str, door: Door) -> None:
     with edge_alone(free_address(), free_address()) as alone, Wire(alone.url) as wire:
         assert wire.ask("POST", path, body=b"{}").status == 200
