@@ -66,44 +66,47 @@ def stormed(server: Server, **options: Any) -> Any:
 
 def overloaded_sends(server: Server) -> list[Figure]:
     """Over the same connections both times: many that are all in use cost a server more than few, overloaded or not."""
-    capacity = driven(server, saturate=True, connections=MANY_CONNECTIONS)["sends"]["per_sec"]
 
-    def over() -> float:
-        rate = int(TIMES * capacity)
+    def capacity() -> float:
+        return float(driven(server, saturate=True, connections=MANY_CONNECTIONS)["sends"]["per_sec"])
+
+    def over(rate: int) -> float:
         return float(driven(server, rate=rate, connections=MANY_CONNECTIONS, overload=True)["sends"]["per_sec"])
 
-    useful, memory = twice(server, "sends", over)
-    return [Figure(f"sends at {TIMES} times the rate", useful, PER_SECOND, "at capacity", capacity), memory]
+    return in_turn(server, "sends", capacity, over)
 
 
 def overloaded_profiles(server: Server) -> list[Figure]:
     """Requests that are Python's."""
-    # More than it can, over few connections: those set the pace.
-    capacity = driven(server, rate=1, profiles=20_000)["asides"]["profiles"]["per_sec"]
     refusals = []
 
-    def over() -> float:
-        rate = int(TIMES * capacity)
+    def capacity() -> float:
+        # More than it can, over few connections: those set the pace.
+        return float(driven(server, rate=1, profiles=20_000)["asides"]["profiles"]["per_sec"])
+
+    def over(rate: int) -> float:
         profiles = driven(server, rate=1, profiles=rate, connections=MANY_CONNECTIONS)["asides"]["profiles"]
         refusals.append(profiles["refusal_ms"]["p99"])
         return float(profiles["per_sec"])
 
-    useful, memory = twice(server, "profiles", over)
+    figures = in_turn(server, "profiles", capacity, over)
+    return [*figures, Figure("p99 of a refusal", max(refusals), "ms")]
+
+
+def in_turn(server: Server, what: str, capacity: Callable[[], float], over: Callable[[int], float]) -> list[Figure]:
+    """What the overloaded server does beside what it can, each the median of rounds in turn: what a machine can differs
+    by half from one minute to the next. And its memory after the last round beside that after the first, which has made
+    room for the connections."""
+    rounds, memory = [], []
+    for _ in range(ROUNDS):
+        most = capacity()
+        rounds.append((over(int(TIMES * most)), most))
+        memory.append(resident_bytes(server.pid) / MEBIBYTE)
+    useful, most = (statistics.median(each) for each in zip(*rounds, strict=True))
     return [
-        Figure(f"profiles at {TIMES} times the rate", useful, PER_SECOND, "at capacity", capacity),
-        memory,
-        Figure("p99 of a refusal", max(refusals), "ms"),
+        Figure(f"{what} at {TIMES} times the rate", useful, PER_SECOND, "at capacity", most),
+        Figure(f"memory after so many {what}", memory[-1], "MiB", "before", memory[0]),
     ]
-
-
-def twice(server: Server, what: str, over: Callable[[], float]) -> tuple[float, Figure]:
-    """What is done by the overloaded server, on the average, and its memory after the second time beside that after the
-    first, which has made room for the connections."""
-    first = over()
-    before = resident_bytes(server.pid) / MEBIBYTE
-    second = over()
-    after = resident_bytes(server.pid) / MEBIBYTE
-    return (first + second) / 2, Figure(f"memory after so many {what}", after, "MiB", "before", before)
 
 
 def driven(server: Server, **options: Any) -> Any:
