@@ -110,7 +110,7 @@ def _tasks(
 @asynccontextmanager
 async def _background_tasks(app: Litestar, loop_lag: LoopLag, sweeper: Sweeper) -> AsyncIterator[None]:
     services: Services = app.state.services
-    core = services.core
+    core, database = services.core, services.database
     # Before the first request.
     await services.config_source.refresh()
 
@@ -122,9 +122,9 @@ async def _background_tasks(app: Litestar, loop_lag: LoopLag, sweeper: Sweeper) 
     tasks = [
         asyncio.create_task(services.config_source.run(), name="dynamic-config"),
         asyncio.create_task(services.journal.run(), name="journal"),
-        asyncio.create_task(run_loader(core, services.database, services.settings.chats.max_per_user), name="loader"),
+        asyncio.create_task(run_loader(core, database.own, services.settings.chats.max_per_user), name="loader"),
         asyncio.create_task(sweeper.run(gc_config, services.tasks[GC_TASK]), name="sweeper"),
-        asyncio.create_task(services.database.keep_asking(), name="database state"),
+        asyncio.create_task(database.keep_asking(), name="database state"),
         asyncio.create_task(loop_lag.measure(), name="loop lag"),
     ]
     if services.settings.log.level == "debug":

@@ -6,7 +6,7 @@ import structlog
 
 from pychat._core import Core, LoadBatch
 from pychat.chats.store import open_private_chats
-from pychat.database.pool import Database, DatabaseUnavailable
+from pychat.database.pool import DatabaseUnavailable, Share
 
 log = structlog.get_logger("pychat.loader")
 
@@ -24,7 +24,7 @@ _MEMBERS = """
 """
 
 
-async def run_loader(core: Core, database: Database, max_chats: int) -> None:
+async def run_loader(core: Core, database: Share, max_chats: int) -> None:
     """Serves the directory until cancelled. Nobody is put into more than `max_chats` chats."""
     while True:
         # Whatever fails, the next batch may well be in order: without a loader nobody could sign in any more.
@@ -43,7 +43,7 @@ async def run_loader(core: Core, database: Database, max_chats: int) -> None:
             batch.fail()
 
 
-async def _load(batch: LoadBatch, database: Database, max_chats: int) -> None:
+async def _load(batch: LoadBatch, database: Share, max_chats: int) -> None:
     users, chats, private_chats = [], [], []
     if batch.user_ids or batch.usernames:
         users = [tuple(row) for row in await database.fetch(_USERS, batch.user_ids, batch.usernames)]

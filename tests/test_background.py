@@ -9,7 +9,7 @@ import pytest
 
 from pychat import tasks
 from pychat._core import Core, LoadBatch
-from pychat.database.pool import Database, DatabaseUnavailable
+from pychat.database.pool import DatabaseUnavailable, Share
 from pychat.dynconf.schemas import GcTask
 from pychat.loader import run_loader
 from pychat.sweeper import WORTH_RELEASING, Sweeper
@@ -72,7 +72,7 @@ async def test_the_sweeper_goes_on() -> None:
 
 async def test_the_loader_goes_on() -> None:
     core = OnceBroken()
-    await until_done(core, asyncio.create_task(run_loader(cast(Core, core), cast(Database, None), 1_000)))
+    await until_done(core, asyncio.create_task(run_loader(cast(Core, core), cast(Share, None), 1_000)))
 
 
 async def test_the_sweeper_can_be_switched_off_and_on() -> None:

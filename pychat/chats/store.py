@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from asyncpg import Record
 
-from pychat.database.pool import Database
+from pychat.database.pool import Database, Share
 
 Pair = tuple[int, int]
 """Two users, who may be one, the lower id first."""
@@ -64,7 +64,7 @@ async def open_private(database: Database, one: int, other: int, max_chats: int)
     return (await open_private_chats(database, [pair], max_chats)).get(pair)
 
 
-async def open_private_chats(database: Database, pairs: Iterable[Pair], max_chats: int) -> dict[Pair, PrivateChat]:
+async def open_private_chats(database: Share, pairs: Iterable[Pair], max_chats: int) -> dict[Pair, PrivateChat]:
     """The private chat of each pair, opened just now where there was none; without those whose users are in `max_chats`
     already."""
     wanted = set(pairs)
@@ -81,7 +81,7 @@ async def open_private_chats(database: Database, pairs: Iterable[Pair], max_chat
     return chats
 
 
-async def _find(database: Database, pairs: set[Pair]) -> dict[Pair, PrivateChat]:
+async def _find(database: Share, pairs: set[Pair]) -> dict[Pair, PrivateChat]:
     rows = await database.fetch(_FIND, [low for low, _ in pairs], [high for _, high in pairs])
     return _chats(rows, is_new=False)
 

@@ -3,7 +3,7 @@ query's own, and works again by itself once the server is back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -26,7 +26,9 @@ READY_TIMEOUT_SEC = 1.0
 RELEASE_TIMEOUT_SEC = 2.0
 ROLLBACK_TIMEOUT_SEC = 1.0  # a stop waits for it, and closing the connection undoes the transaction just as well
 ASK_EVERY_SEC = 5.0
-POOL_SIZE = 10
+FOR_REQUESTS = 7
+FOR_ITSELF = 3  # `Database.own`: for the loader, for the journal and its upkeep, and for whether the database answers
+POOL_SIZE = FOR_REQUESTS + FOR_ITSELF
 OLDEST_SERVER = 14
 ENCODING = "UTF8"
 
@@ -75,19 +77,81 @@ class PoolState:
     is_away: bool
 
 
-class Database:
-    """A pool of connections to one database.
+class Share:
+    """Some of a pool's connections: who waits for one of them waits for nobody who uses the others.
 
-    Every method raises `DatabaseUnavailable` when the server cannot be reached or does not answer in time; errors
-    of the statement itself (a broken constraint, say) come as asyncpg's own exceptions. Where a statement may have been
-    committed all the same, it is the subclass `OutcomeUnknown`.
+    Every method raises `DatabaseUnavailable` when the server cannot be reached or does not answer in time, or all of
+    the share stay in use; errors of the statement itself (a broken constraint, say) come as asyncpg's own exceptions.
+    Where a statement may have been committed all the same, it is the subclass `OutcomeUnknown`.
     """
 
+    def __init__(self, size: int, lend: Callable[[float], AbstractAsyncContextManager["Connection"]]) -> None:
+        self.in_use = 0
+        self.waiting = 0
+        self._places = asyncio.Semaphore(size)
+        self._lend = lend
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        async with self.connection() as connection:
+            return await connection.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        async with self.connection() as connection:
+            return await connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Returns the command tag, such as `UPDATE 1`."""
+        async with self.connection() as connection:
+            return await connection.execute(sql, *args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Connection"]:
+        """A connection inside a transaction, which commits when the block ends and rolls back when it raises."""
+        async with self.connection() as connection:
+            transaction = connection.transaction()
+            try:
+                await transaction.start()
+                yield connection
+            except BaseException:
+                await _roll_back(connection, transaction)
+                raise
+            await transaction.commit()
+
+    @asynccontextmanager
+    async def connection(self, wait_sec: float = ACQUIRE_TIMEOUT_SEC) -> AsyncIterator["Connection"]:
+        """One of the share's, after `wait_sec` at most for one to be free, and as long to open it."""
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(wait_sec):
+                await self._places.acquire()
+        except TimeoutError:
+            # This is no outage: were the database silent, whoever has them would be told so.
+            raise DatabaseUnavailable("all connections to the database are in use") from None
+        finally:
+            self.waiting -= 1
+        self.in_use += 1
+        try:
+            async with self._lend(wait_sec) as connection:
+                yield connection
+        finally:
+            self.in_use -= 1
+            self._places.release()
+
+
+class Database(Share):
+    """A pool of connections to one database; what requests ask of it goes by a share of their own, this one."""
+
     def __init__(self, dsn: str) -> None:
+        super().__init__(FOR_REQUESTS, self._connection)
+        self.own = Share(FOR_ITSELF, self._connection)
+        """For what the hub and operators rely on, and is not to wait behind requests."""
         self._dsn = dsn
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._is_away = False
-        self._waiting = 0
         self._failures = 0
 
     async def connect(self) -> None:
@@ -148,36 +212,6 @@ class Database:
             self._pool.terminate()
             self._pool = None
 
-    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
-        async with self._connection() as connection:
-            return await connection.fetch(sql, *args)
-
-    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
-        async with self._connection() as connection:
-            return await connection.fetchrow(sql, *args)
-
-    async def fetchval(self, sql: str, *args: object) -> Any:
-        async with self._connection() as connection:
-            return await connection.fetchval(sql, *args)
-
-    async def execute(self, sql: str, *args: object) -> str:
-        """Returns the command tag, such as `UPDATE 1`."""
-        async with self._connection() as connection:
-            return await connection.execute(sql, *args)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["Connection"]:
-        """A connection inside a transaction, which commits when the block ends and rolls back when it raises."""
-        async with self._connection() as connection:
-            transaction = connection.transaction()
-            try:
-                await transaction.start()
-                yield connection
-            except BaseException:
-                await _roll_back(connection, transaction)
-                raise
-            await transaction.commit()
-
     @asynccontextmanager
     async def listening(
         self, channel: str, wake: Callable[[], None]
@@ -208,7 +242,7 @@ class Database:
     async def ready(self) -> bool:
         """Whether the server answers a trivial query within a second."""
         try:
-            async with self._connection(READY_TIMEOUT_SEC) as connection:
+            async with self.own.connection(READY_TIMEOUT_SEC) as connection:
                 await connection.fetchval("SELECT 1", timeout=READY_TIMEOUT_SEC)
         except DatabaseUnavailable:
             return False
@@ -217,29 +251,25 @@ class Database:
     async def keep_asking(self) -> None:
         """Asks now and then until cancelled, so that `pool_state` is true also when nobody needs the database."""
         while True:
-            # Where all connections are in use, what they are used for tells, and the pool being full is no outage.
-            if self.pool_state().in_use < POOL_SIZE:
-                await self.ready()
+            await self.ready()
             await asyncio.sleep(ASK_EVERY_SEC)
 
     def pool_state(self) -> PoolState:
         """For the monitor."""
-        pool = self._pool
-        size, idle = (pool.get_size(), pool.get_idle_size()) if pool else (0, 0)
-        return PoolState(size, POOL_SIZE, size - idle, self._waiting, self._failures, self._is_away)
+        size = self._pool.get_size() if self._pool else 0
+        in_use, waiting = self.in_use + self.own.in_use, self.waiting + self.own.waiting
+        return PoolState(size, POOL_SIZE, in_use, waiting, self._failures, self._is_away)
 
     @asynccontextmanager
-    async def _connection(self, acquire_sec: float | None = None) -> AsyncIterator["Connection"]:
+    async def _connection(self, open_sec: float) -> AsyncIterator["Connection"]:
+        """For who has a place in a share, so that there is one or room for one."""
         pool = self._pool
         if pool is None:
             raise DatabaseUnavailable("the connection pool is closed")
-        self._waiting += 1
         try:
-            connection = await pool.acquire(timeout=acquire_sec or ACQUIRE_TIMEOUT_SEC)
+            connection = await pool.acquire(timeout=open_sec)
         except _CONNECT_TROUBLE as error:
             raise DatabaseUnavailable(self._noted(error)) from error
-        finally:
-            self._waiting -= 1
         try:
             yield connection
         except _SERVER_TROUBLE as error:

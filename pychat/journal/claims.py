@@ -1,7 +1,7 @@
 """The client ids that messages were sent under: which message one was used for, and forgetting them in time."""
 
 from pychat._core import Repeats
-from pychat.database.pool import Database
+from pychat.database.pool import Share
 
 KEPT_DAYS = 7
 """As the HTTP contract says."""
@@ -24,7 +24,7 @@ FORGET = """
 """
 
 
-async def answer_repeats(database: Database, repeats: Repeats) -> None:
+async def answer_repeats(database: Share, repeats: Repeats) -> None:
     """Tells who repeated a client id the message that it was first used for.
 
     Raises:
@@ -35,7 +35,7 @@ async def answer_repeats(database: Database, repeats: Repeats) -> None:
     repeats.answer_with([tuple(row) for row in rows])
 
 
-async def forget_claims(database: Database, before_id: int) -> None:
+async def forget_claims(database: Share, before_id: int) -> None:
     """Deletes the client ids of messages below `before_id`.
 
     Raises:

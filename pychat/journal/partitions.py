@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
-from pychat.database.pool import Database, DatabaseUnavailable, one_line
+from pychat.database.pool import Database, DatabaseUnavailable, Share, one_line
 
 log = structlog.get_logger("pychat.journal")
 
@@ -58,7 +58,7 @@ def now_id() -> int:
     return time.time_ns() // 1_000
 
 
-async def make_partitions(database: Database, first_id: int, last_id: int) -> int:
+async def make_partitions(database: Share, first_id: int, last_id: int) -> int:
     """Makes those that are missing for ids from `first_id` to `last_id`; returns the first id beyond them.
 
     Raises:

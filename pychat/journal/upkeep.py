@@ -23,8 +23,8 @@ async def keep_history_in_shape(database: Database, config: Callable[[], History
     """
     now = now_id()
     steps: list[Callable[[], Awaitable[object]]] = [
-        lambda: make_partitions(database, now, now + WEEKS_AHEAD * WEEK),
-        lambda: forget_claims(database, now - KEPT_DAYS * DAY),
+        lambda: make_partitions(database.own, now, now + WEEKS_AHEAD * WEEK),
+        lambda: forget_claims(database.own, now - KEPT_DAYS * DAY),
     ]
     if days := config().retention_days:
         # Last: it may have to wait for long.

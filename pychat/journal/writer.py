@@ -171,7 +171,7 @@ class JournalWriter:
         assert self._session is not None
         try:
             if batch.last_id >= self._partitioned_until:
-                self._partitioned_until = await make_partitions(self._database, batch.message_ids[0], batch.last_id)
+                self._partitioned_until = await make_partitions(self._database.own, batch.message_ids[0], batch.last_id)
             await store(self._session, batch, self._on_repeats)
         except (NotStored, DatabaseUnavailable, asyncpg.PostgresError) as failure:
             # The last is of a partition that cannot be made.
@@ -216,7 +216,7 @@ class JournalWriter:
     async def _answer(self, repeats: Repeats) -> None:
         telling = asyncio.get_running_loop().call_at(self._known_by, repeats.answer_with, [])
         try:
-            await answer_repeats(self._database, repeats)
+            await answer_repeats(self._database.own, repeats)
         except DatabaseUnavailable:
             pass
         finally:
@@ -268,7 +268,7 @@ class JournalWriter:
             # No id is below the partitions there are, though the clock be set back.
             self._last_id = max(last_id, now_id() - 1)
             # Those further ahead are the upkeep's; no session is to wait for them.
-            self._partitioned_until = await make_partitions(self._database, self._last_id + 1, self._last_id + WEEK)
+            self._partitioned_until = await make_partitions(self._database.own, self._last_id + 1, self._last_id + WEEK)
         except TROUBLE as error:
             self._end_session()
             raise DatabaseUnavailable(one_line(error)) from error

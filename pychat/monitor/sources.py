@@ -63,7 +63,7 @@ def database_metrics(database: Database) -> Iterable[Metric]:
     yield _gauge("pychat_database_up", "Whether the database answered when it was last asked.", int(not pool.is_away))
     yield _gauge("pychat_database_pool_max_connections", "Connections that the pool may have.", pool.max_size)
     yield _gauge("pychat_database_pool_connections", "Connections that the pool has.", pool.size)
-    yield _gauge("pychat_database_pool_in_use_connections", "Connections with a statement under way.", pool.in_use)
+    yield _gauge("pychat_database_pool_in_use_connections", "Connections in use.", pool.in_use)
     yield _gauge("pychat_database_pool_waiting", "Requests that wait for a connection.", pool.waiting)
     yield CounterMetricFamily(
         "pychat_database_failures", "Statements that the database did not answer.", value=pool.failures

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from pychat.database import pool
 from pychat.database.pool import Database, DatabaseUnavailable, OutcomeUnknown, without_secrets
@@ -151,23 +153,32 @@ async def test_a_connection_ended_by_the_server_is_unavailable_once(database: Da
     assert await database.fetchval("SELECT 1") == 1
 
 
-async def test_a_used_up_pool_is_unavailable(database: Database) -> None:
-    release = asyncio.Event()
+async def test_requests_that_wait_for_each_other_are_no_outage_and_keep_nobody_else_waiting(database: Database) -> None:
+    with capture_logs() as logs:
+        async with AsyncExitStack() as busy:
+            for _ in range(pool.FOR_REQUESTS):
+                await busy.enter_async_context(database.transaction())
+            waiting = [asyncio.create_task(database.fetchval("SELECT 1")) for _ in range(20)]
+            await asyncio.sleep(0)
+            state = database.pool_state()
+            assert (state.in_use, state.waiting) == (pool.FOR_REQUESTS, len(waiting))
+            assert await database.own.fetchval("SELECT 1") == 1
+            assert await database.ready()
+            outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert await database.fetchval("SELECT 1") == 1
+    assert {type(outcome) for outcome in outcomes} == {DatabaseUnavailable}
+    state = database.pool_state()
+    assert (state.failures, state.is_away, state.in_use, state.waiting) == (0, False, 0, 0)
+    assert logs == []
 
-    async def hold() -> None:
-        async with database.transaction():
-            await release.wait()
 
-    holders = [asyncio.create_task(hold()) for _ in range(pool.POOL_SIZE)]
-    await asyncio.sleep(0)
-    async with asyncio.timeout(30):
-        while await database.ready():
-            await asyncio.sleep(0.01)
-    with pytest.raises(DatabaseUnavailable):
-        await database.fetchval("SELECT 1")
-    release.set()
-    await asyncio.gather(*holders)
-    assert await database.ready()
+async def test_what_the_server_asks_for_itself_keeps_no_request_waiting(database: Database) -> None:
+    async with AsyncExitStack() as busy:
+        for _ in range(pool.FOR_ITSELF):
+            await busy.enter_async_context(database.own.transaction())
+        for _ in range(pool.FOR_REQUESTS):
+            await busy.enter_async_context(database.transaction())
+    assert database.pool_state().size == pool.POOL_SIZE
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

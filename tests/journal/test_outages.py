@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from pychat._core import Core, Reply
 from pychat.database import pool
-from pychat.database.pool import POOL_SIZE, Database, DatabaseUnavailable
+from pychat.database.pool import FOR_ITSELF, Database, DatabaseUnavailable
 from pychat.journal import session, writer
 from pychat.journal.writer import JournalWriter
 from tests.support.journal import counted, new_core, post, start_writing, writing
@@ -263,8 +263,8 @@ async def test_old_client_ids_that_cannot_be_looked_up_keep_no_stop_waiting(core
     fresh = new_core()
     journal, running = await start_writing(fresh, database)
     async with AsyncExitStack() as busy:
-        for _ in range(POOL_SIZE):
-            await busy.enter_async_context(database.transaction())
+        for _ in range(FOR_ITSELF):
+            await busy.enter_async_context(database.own.transaction())
         with impatience(), in_time():
             posted = asyncio.create_task(post(fresh, "one", "a"))
             await asyncio.sleep(0)
