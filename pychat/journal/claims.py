@@ -18,9 +18,12 @@ FIND = """
     ) AS first
 """
 FORGET = """
-    DELETE FROM message_claims WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM message_claims WHERE message_id < $1 ORDER BY message_id LIMIT $2
-    ))
+    WITH forgotten AS (
+        DELETE FROM message_claims WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM message_claims WHERE message_id >= $1 AND message_id < $2 ORDER BY message_id LIMIT $3
+        )) RETURNING message_id
+    )
+    SELECT count(*), max(message_id) FROM forgotten
 """
 
 
@@ -41,7 +44,9 @@ async def forget_claims(database: Share, before_id: int) -> None:
     Raises:
         DatabaseUnavailable
     """
-    deleted = FORGOTTEN_AT_ONCE
+    deleted, from_id = FORGOTTEN_AT_ONCE, 0
     while deleted >= FORGOTTEN_AT_ONCE:
-        tag = await database.execute(FORGET, before_id, FORGOTTEN_AT_ONCE)
-        deleted = int(tag.rpartition(" ")[2])
+        row = await database.fetchrow(FORGET, from_id, before_id, FORGOTTEN_AT_ONCE)
+        assert row is not None
+        # Not from the lowest anew: while somebody else may still see them, the index leads to all that are deleted.
+        deleted, from_id = row

@@ -1,15 +1,16 @@
 """Partitions made ahead and dropped in time; client ids forgotten."""
 
 import asyncio
+from typing import cast
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
 from pychat._core import Core
-from pychat.database.pool import Database, DatabaseUnavailable
+from pychat.database.pool import Database, DatabaseUnavailable, Share
 from pychat.dynconf.schemas import History
-from pychat.journal import partitions, upkeep
+from pychat.journal import claims, partitions, upkeep
 from pychat.journal.partitions import WEEK, WEEKS_AHEAD, make_partitions, now_id, partition_name
 from pychat.journal.upkeep import DAY, keep_history_in_shape
 from tests.support.journal import post, writing
@@ -165,6 +166,27 @@ async def test_client_ids_are_kept_for_a_week(database: Database) -> None:
     await keep_history_in_shape(database, History)
     rows = await database.fetch("SELECT client_id FROM message_claims")
     assert [row["client_id"] for row in rows] == ["recent"]
+
+
+async def test_client_ids_are_forgotten_by_reading_each_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while they cannot be removed for good, since a transaction still sees them, as that of a backup would."""
+    monkeypatch.setattr(claims, "FORGOTTEN_AT_ONCE", 500)
+    count = 20 * claims.FORGOTTEN_AT_ONCE
+    async with database.transaction() as seeing:
+        await seeing.execute(
+            "INSERT INTO message_claims SELECT 1, n::text, n FROM generate_series(1, $1::bigint) AS n", count
+        )
+        # As a table is read that is larger.
+        await seeing.execute(
+            "ANALYZE message_claims; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+        )
+        looked_at = "SELECT pg_stat_get_xact_tuples_returned('message_claims_message'::regclass)"
+        before = await seeing.fetchval(looked_at)
+        await claims.forget_claims(cast(Share, seeing), count + 1)
+        assert count <= await seeing.fetchval(looked_at) - before < 2 * count
+        assert await seeing.fetchval("SELECT count(*) FROM message_claims") == 0
 
 
 async def test_a_stop_ends_it_whatever_step_it_is_in(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ _ID_ARRAY = f"{{{','.join(map(str, _IDS))}}}"
 _SENDER_ARRAY = f"{{{','.join(str(1 + number % 2) for number in _IDS)}}}"
 STATEMENTS |= {
     "repeated claims": (claims.FIND, [_SENDER_ARRAY, _ID_ARRAY]),
-    "forget claims": (claims.FORGET, [2 * WIDTH, 400]),
+    "forget claims": (claims.FORGET, [WIDTH, 2 * WIDTH, 300]),
 }
 OF_THE_JOURNAL: dict[str, tuple[str, list[object]]] = {
     "claimed": (storing.CLAIMED, [_ID_ARRAY]),
