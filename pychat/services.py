@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from litestar.types import Scope
 
 from pychat._core import Core, Identity, Requests
-from pychat.database.pool import Database
+from pychat.database.pool import Database, asker
 from pychat.dynconf.current import CurrentConfig
 from pychat.dynconf.sources import ConfigSource
 from pychat.journal.writer import JournalWriter
@@ -55,9 +55,11 @@ def services_of(scope: Scope) -> Services:
 
 
 async def authenticate(scope: Scope) -> Identity:
-    """Who sent this request.
+    """Who sent this request; from here on it has its user's share of the database's connections.
 
     Raises:
         ApiError: 401 for a token that is not valid now, 503 where the user cannot be looked up.
     """
-    return await services_of(scope).core.authenticate(authorization(scope))
+    identity = await services_of(scope).core.authenticate(authorization(scope))
+    asker.set(identity.user_id)
+    return identity

@@ -2,11 +2,20 @@
 query's own, and works again by itself once the server is back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import asyncpg
 import structlog
@@ -27,6 +36,7 @@ RELEASE_TIMEOUT_SEC = 2.0
 ROLLBACK_TIMEOUT_SEC = 1.0  # a stop waits for it, and closing the connection undoes the transaction just as well
 ASK_EVERY_SEC = 5.0
 FOR_REQUESTS = 7
+OF_ASKER = 3  # and of these for one user's, so that nobody has them all, however many requests are his
 FOR_ITSELF = 3  # `Database.own`: for the loader, for the journal and its upkeep, and for whether the database answers
 POOL_SIZE = FOR_REQUESTS + FOR_ITSELF
 OLDEST_SERVER = 14
@@ -55,6 +65,9 @@ _SERVER_TROUBLE = (
 )
 # What may go wrong before a query has even begun.
 _CONNECT_TROUBLE = (OSError, pg.PostgresError, pg.InterfaceError, pg.InternalClientError)
+
+asker: ContextVar[int | None] = ContextVar("asker", default=None)
+"""Whose request it is that is being answered, once that is known."""
 
 
 class DatabaseUnavailable(Exception):
@@ -89,6 +102,8 @@ class Share:
         self.in_use = 0
         self.waiting = 0
         self._places = asyncio.Semaphore(size)
+        # While somebody is in them.
+        self._of_askers: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
         self._lend = lend
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
@@ -124,22 +139,38 @@ class Share:
     @asynccontextmanager
     async def connection(self, wait_sec: float = ACQUIRE_TIMEOUT_SEC) -> AsyncIterator["Connection"]:
         """One of the share's, after `wait_sec` at most for one to be free, and as long to open it."""
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(wait_sec):
+                    await held.enter_async_context(self._of_asker())
+                    with self._counted_as_waiting():
+                        await held.enter_async_context(self._places)
+            except TimeoutError:
+                # This is no outage: were the database silent, whoever has them would be told so.
+                raise DatabaseUnavailable("all connections to the database are in use") from None
+            self.in_use += 1
+            try:
+                async with self._lend(wait_sec) as connection:
+                    yield connection
+            finally:
+                self.in_use -= 1
+
+    def _of_asker(self) -> AbstractAsyncContextManager[None]:
+        """A place among those of who asks, if anybody."""
+        user = asker.get()
+        if user is None:
+            return nullcontext()
+        if (places := self._of_askers.get(user)) is None:
+            places = self._of_askers[user] = asyncio.Semaphore(OF_ASKER)
+        return places
+
+    @contextmanager
+    def _counted_as_waiting(self) -> Iterator[None]:
         self.waiting += 1
         try:
-            async with asyncio.timeout(wait_sec):
-                await self._places.acquire()
-        except TimeoutError:
-            # This is no outage: were the database silent, whoever has them would be told so.
-            raise DatabaseUnavailable("all connections to the database are in use") from None
+            yield
         finally:
             self.waiting -= 1
-        self.in_use += 1
-        try:
-            async with self._lend(wait_sec) as connection:
-                yield connection
-        finally:
-            self.in_use -= 1
-            self._places.release()
 
 
 class Database(Share):

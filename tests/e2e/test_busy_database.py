@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import asyncpg
 import pytest
 
-from pychat.database.pool import POOL_SIZE
+from pychat.database.pool import OF_ASKER, POOL_SIZE
 from tests.support.client import Person
 from tests.support.metrics import Scrape
 from tests.support.server import Options, Server, running
@@ -40,7 +40,27 @@ def test_messages_and_operators_do_not_wait_behind_requests(server: Server, alic
             wait_until(lambda: Scrape.of(server).value("pychat_database_pool_waiting") >= 4, "readers wait")
             for chat in chats:
                 alice.says(chat, "Hello")
-            assert server.is_ready()
+            wait_until(server.is_ready, "the server is ready")
+        finally:
+            is_over.set()
+    for finished in reading:
+        finished.result()
+
+
+def test_one_who_asks_much_holds_up_nobody_else(server: Server, alice: Person, bob: Person) -> None:
+    is_over = threading.Event()
+
+    def read() -> None:
+        while not is_over.is_set():
+            alice.request("GET", "/v2/chats")
+
+    with ThreadPoolExecutor(2 * POOL_SIZE) as threads, locked(server.database_url, "messages"):
+        reading = [threads.submit(read) for _ in range(2 * POOL_SIZE)]
+        try:
+            in_use = "pychat_database_pool_in_use_connections"
+            wait_until(lambda: Scrape.of(server).value(in_use) >= OF_ASKER, "the reader has all he may have")
+            assert bob.profile(alice.username).status_code == 200
+            assert bob.login(bob.username).status_code == 200
         finally:
             is_over.set()
     for finished in reading:

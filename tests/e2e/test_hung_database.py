@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from tests.support.client import Person
 from tests.support.door import EDGE, Door, through_the_edge
 from tests.support.metrics import Scrape
 from tests.support.postgres import Postgres, freeze, is_alive
@@ -50,21 +51,22 @@ def test_a_stop_does_not_wait_for_who_waits(
 ) -> None:
     server = Server(server_options(PYCHAT_DATABASE__URL=own_postgres.new_database()))
     try:
-        alice = server.person()
+        # One alone has too few connections.
+        people = [server.person() for _ in range(REQUESTS)]
         is_stopping = threading.Event()
 
-        def ask(_: int) -> int | None:
+        def ask(person: Person) -> int | None:
             # Again, where it has waited for too long before the stop.
             while True:
                 try:
-                    status = alice.profile(alice.username).status_code
+                    status = person.profile(person.username).status_code
                 except httpx.TransportError:
                     return None
                 if is_stopping.is_set():
                     return status
 
         with own_postgres.frozen(), ThreadPoolExecutor(REQUESTS) as threads:
-            asked = threads.map(ask, range(REQUESTS))
+            asked = threads.map(ask, people)
             try:
                 wait_until(lambda: waiting(server) >= REQUESTS, "they wait for the database")
             finally:
