@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::refusal::{FieldErrors, Refusal};
 use super::{Api, looked_up, text};
-use crate::hub::directory::{Chat, User};
+use crate::hub::directory::User;
 use crate::hub::journal::{self, Accepted, MessageId, Outcome, Post, Recipients};
 use crate::hub::mailbox::Delivery;
 use crate::hub::message::Message;
@@ -64,7 +64,7 @@ impl Api {
         }
         self.expect_not_stopping()?;
         let id = self.hub.journal.next_id(Clock::machine());
-        Ok(Posted { id, is_new: true, delivery: self.hub.deliver(&message, members(&chat)) })
+        Ok(Posted { id, is_new: true, delivery: self.hub.deliver(&message, chat.members()) })
     }
 
     /// Waits until the message is committed and delivered.
@@ -97,8 +97,4 @@ impl Api {
             Outcome::Unknown => Err(Refusal::OutcomeUnknown),
         }
     }
-}
-
-fn members(chat: &Chat) -> impl Iterator<Item = UserId> {
-    chat.members().iter().map(|member| member.user)
 }

@@ -77,8 +77,8 @@ impl Chat {
         Self { id, number, members: members.into_boxed_slice() }
     }
 
-    pub fn members(&self) -> &[Member] {
-        &self.members
+    pub fn members(&self) -> impl Iterator<Item = UserId> {
+        self.members.iter().map(|member| member.user)
     }
 
     pub fn member(&self, user: UserId) -> Option<Member> {

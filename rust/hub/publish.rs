@@ -19,11 +19,10 @@
 
 use std::time::Duration;
 
-use super::directory::Chat;
 use super::journal::{Batch, Claim, MessageId, Recipients, Repeats};
 use super::mailbox::Delivery;
 use super::message::SharedMessage;
-use super::{Hub, Micros, UserId};
+use super::{Hub, Micros};
 
 /// A query's worth, while the batch's senders and all behind them wait.
 const LOADED_WITHIN: Duration = Duration::from_secs(2);
@@ -52,11 +51,11 @@ impl Hub {
         match recipients {
             Recipients::One(user) => self.deliver(message, [*user]),
             Recipients::Members(chat) => match self.directory.known_chat(&chat.id, now) {
-                Some(Some(chat)) => self.deliver(message, members(&chat)),
+                Some(Some(chat)) => self.deliver(message, chat.members()),
                 Some(None) => Delivery::default(),
                 None => {
                     // Who is in the chat cannot be known now; this is how it was.
-                    self.declare_gap(members(chat));
+                    self.declare_gap(chat.members());
                     Delivery::default()
                 }
             },
@@ -89,7 +88,7 @@ impl Hub {
                 Recipients::One(user) => self.declare_gap([*user]),
                 Recipients::Members(chat) => {
                     let known = self.directory.known_chat(&chat.id, now).flatten();
-                    self.declare_gap(members(known.as_ref().unwrap_or(chat)));
+                    self.declare_gap(known.as_ref().unwrap_or(chat).members());
                 }
             }
         }
@@ -101,10 +100,6 @@ impl Hub {
         self.doubt(&mut batch, now);
         self.journal.settle_lost(batch);
     }
-}
-
-fn members(chat: &Chat) -> impl Iterator<Item = UserId> {
-    chat.members().iter().map(|member| member.user)
 }
 
 #[cfg(test)]

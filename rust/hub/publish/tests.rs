@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use super::*;
+use crate::hub::UserId;
 use crate::hub::directory::{Chat, Loaded, Member};
 use crate::hub::journal::{Accepted, Post};
 use crate::hub::message::Message;
