@@ -73,6 +73,11 @@ impl Api {
         let accepted = hub.journal.accept(post, hub.settings().history.max_pending, Clock::machine());
         let outcome = match accepted {
             Ok(Accepted::Waiting(outcome)) => outcome.await.unwrap_or(Outcome::Unknown),
+            Ok(Accepted::Repeating(outcome)) => {
+                // Before the wait: many of them are what a slow database looks like, and their clients may not stay.
+                stats.journal_repeats_recent.add(1);
+                outcome.await.unwrap_or(Outcome::Unknown)
+            }
             Ok(Accepted::Repeated(id)) => {
                 stats.journal_repeats_recent.add(1);
                 Outcome::Repeated(id)

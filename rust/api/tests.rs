@@ -164,6 +164,25 @@ async fn a_full_session_is_the_recipients_concern_in_a_chat_and_the_senders_in_t
 }
 
 #[tokio::test]
+async fn a_repeat_of_one_under_way_is_counted_before_it_is_answered() {
+    let api = Arc::new(api_alone());
+    api.hub.journal.open(0);
+    let post = || {
+        let api = Arc::clone(&api);
+        let body = br#"{"text": "hi", "client_id": "a"}"#;
+        tokio::spawn(async move { api.post_message(Some(&of(1)), "pc:1", body).await.status })
+    };
+    let (first, again) = (post(), post());
+    while api.hub.journal.pending() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(api.hub.stats.journal_repeats_recent.get(), 1);
+    tokio::spawn(store(Arc::clone(&api)));
+    assert_eq!((first.await.unwrap(), again.await.unwrap()), (201, 200));
+    assert_eq!(api.hub.stats.journal_repeats_recent.get(), 1);
+}
+
+#[tokio::test]
 async fn a_reply_that_was_not_committed_leaves_everything_to_the_next() {
     let api = api();
     api.hub.apply(Settings { polling_time: 0, max_queue_size: 1, ..Settings::default() });

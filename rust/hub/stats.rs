@@ -155,7 +155,7 @@ stats! {
         journal_committed: "chat_journal_committed_total",
         /// Messages refused since as many waited to be stored as may.
         journal_full: "chat_journal_refused_full_total",
-        /// Messages refused since the database was away.
+        /// Messages refused since the database was away, or the server stopping.
         journal_closed: "chat_journal_refused_closed_total",
         /// Messages refused since their client id is that of one that may be stored or not.
         journal_doubted: "chat_journal_refused_doubted_total",
@@ -163,7 +163,7 @@ stats! {
         journal_failed: "chat_journal_failed_total",
         /// Messages of which nobody knew for a while whether they were stored; their senders were told.
         journal_unknown: "chat_journal_unknown_total",
-        /// Messages whose client id was used shortly before.
+        /// Messages whose client id was used shortly before, or is that of one still under way.
         journal_repeats_recent: "chat_journal_repeats_recent_total",
         /// Messages whose client id was found in the database.
         journal_repeats_stored: "chat_journal_repeats_stored_total",
@@ -179,7 +179,7 @@ stats! {
         polling_duration_sec: "chat_messages_polling_duration_sec_hist" &[1, 2, 5, 10, 90, 180],
         /// How long a message waited in a queue before a poll took it, in seconds.
         queue_wait_latency_sec: "chat_messages_queue_wait_latency_sec_hist" &[1, 3, 5, 10, 15, 50, 100, 150, 200],
-        /// How long the server worked on a send, in microseconds.
+        /// How long a send took, the wait for its commit included, in microseconds.
         send_overhead_us: "chat_messages_send_overhead_us_hist" &[1, 100, 500, 1_000, 5_000],
         /// How long the server worked on a poll, its wait left out, in microseconds.
         polling_overhead_us: "chat_messages_polling_overhead_us_hist" &[1, 500, 700, 1_000, 5_000, 10_000, 100_000],
@@ -189,7 +189,7 @@ stats! {
         journal_batch_size: "chat_journal_batch_size_hist" &[1, 5, 10, 50, 100, 200, 500, 1_000],
         /// How long an accepted message waited for its batch to be begun, in microseconds.
         journal_gather_us: "chat_journal_gather_duration_hist" &[100, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 1_000_000],
-        /// How long a batch took from then until it was committed, in microseconds.
+        /// How long a batch took from then until it was committed or given up, in microseconds.
         journal_write_us: "chat_journal_write_duration_hist" &[100, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 1_000_000],
         /// How long a committed batch took to be delivered and answered, in microseconds.
         journal_publish_us: "chat_journal_publish_duration_hist" &[100, 500, 1_000, 2_000, 5_000, 10_000, 50_000],

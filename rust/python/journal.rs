@@ -107,7 +107,15 @@ impl Batch {
     }
 
     fn settle(&self) -> PyResult<journal::Batch> {
-        self.batch.lock().take().ok_or_else(|| PyRuntimeError::new_err("the batch is settled"))
+        self.take().ok_or_else(|| PyRuntimeError::new_err("the batch is settled"))
+    }
+
+    /// Whatever became of it: those that took so long that they failed are what an operator looks for.
+    fn take(&self) -> Option<journal::Batch> {
+        let batch = self.batch.lock().take()?;
+        let written = Clock::machine() - batch.taken_at;
+        self.api.hub.stats.journal_write_us.record(written.max(0) as u64);
+        Some(batch)
     }
 }
 
@@ -145,9 +153,7 @@ impl Batch {
         let (api, batch) = (Arc::clone(&self.api), self.settle()?);
         let mut publishing = Box::pin(async move {
             let began = Instant::now();
-            let written = Clock::machine() - batch.taken_at;
             api.hub.publish(batch, api.clock.now()).await;
-            api.hub.stats.journal_write_us.record(written.max(0) as u64);
             api.hub.stats.journal_publish_us.record(began.elapsed().as_micros() as u64);
         });
         let _runtime = get_runtime().enter();
@@ -183,7 +189,7 @@ impl Batch {
 
 impl Batch {
     fn leave(&self) {
-        if let Some(batch) = self.batch.lock().take() {
+        if let Some(batch) = self.take() {
             self.api.hub.lose(batch, self.api.clock.now());
         }
     }

@@ -84,7 +84,7 @@ fn fill(hub: &Hub, what: &str, posts: impl Iterator<Item = Post>) {
     let mut out = None;
     for post in posts {
         match hub.journal.accept(post, usize::MAX, 0) {
-            Ok(Accepted::Waiting(answer)) => waiting.push(answer),
+            Ok(Accepted::Waiting(answer) | Accepted::Repeating(answer)) => waiting.push(answer),
             Err(Refused::Full) => break,
             other => panic!("{other:?}"),
         }

@@ -13,7 +13,7 @@ from pychat.database.pool import Database
 from pychat.journal import session
 from pychat.journal.partitions import WEEK, now_id, partition_name
 from pychat.journal.writer import JournalWriter, _pause
-from tests.support.journal import counted, new_core, post, start_writing, writing
+from tests.support.journal import counted, new_core, post, recorded, start_writing, writing
 from tests.support.postgres import connected
 
 
@@ -119,7 +119,9 @@ async def test_what_cannot_be_stored_is_refused_and_the_next_goes_through(core: 
         await database.execute("ALTER TABLE messages ADD CONSTRAINT broken CHECK (text <> 'bad') NOT VALID")
         assert (await post(core, "bad", "a")).status == 503
         assert counted(core, "chat_journal_failed_total") == 1
+        assert recorded(core, "chat_journal_write_duration_hist") == 1
         assert (await post(core, "good", "a")).status == 201
+        assert recorded(core, "chat_journal_write_duration_hist") == 2
     assert await texts(database) == ["good"]
 
 

@@ -52,3 +52,8 @@ async def post(core: Core, text: str, client_id: str | None = None) -> Reply:
 def counted(core: Core, name: str) -> int:
     """A counter's value."""
     return next(value for metric, _, value in core.numbers() if metric == name)
+
+
+def recorded(core: Core, name: str) -> int:
+    """How many values a histogram has."""
+    return next(sum(counts) for metric, _, _, counts, _ in core.histograms() if metric == name)

@@ -101,6 +101,8 @@ pub enum Outcome {
 pub enum Accepted {
     Repeated(MessageId),
     Waiting(oneshot::Receiver<Outcome>),
+    /// For what becomes of the first with its client id, which is under way.
+    Repeating(oneshot::Receiver<Outcome>),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -201,7 +203,7 @@ impl Journal {
                 claimed.repeats.extend(entry.waiter);
                 state.pending += 1;
                 state.bytes += memory::REPEAT;
-                return Ok(Accepted::Waiting(waiting));
+                return Ok(Accepted::Repeating(waiting));
             }
             if !state.is_open {
                 return Err(Refused::Closed);

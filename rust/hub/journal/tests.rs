@@ -42,7 +42,7 @@ fn accept(hub: &Hub, text: &str, client_id: Option<&str>) -> Result<Accepted, Re
 /// The sender's end of a message that was accepted just now.
 fn waiting(hub: &Hub, text: &str, client_id: Option<&str>) -> oneshot::Receiver<Outcome> {
     match accept(hub, text, client_id) {
-        Ok(Accepted::Waiting(waiting)) => waiting,
+        Ok(Accepted::Waiting(waiting) | Accepted::Repeating(waiting)) => waiting,
         other => panic!("{other:?}"),
     }
 }
@@ -317,7 +317,7 @@ impl Model {
         let client_id = (number < CLIENT_IDS).then_some(number);
         let is_doubted = client_id.is_some_and(|id| self.doubted.contains(&Some(id)) || self.lost.contains(&id));
         match accept(hub, "hi", client_id.map(|id| id.to_string()).as_deref()) {
-            Ok(Accepted::Waiting(waiting)) => {
+            Ok(Accepted::Waiting(waiting) | Accepted::Repeating(waiting)) => {
                 assert!(!is_doubted);
                 self.senders.push((client_id, waiting));
             }

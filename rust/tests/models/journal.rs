@@ -41,7 +41,7 @@ fn write(hub: &Hub, count: usize) {
 fn outcome(accepted: Accepted) -> Outcome {
     match accepted {
         Accepted::Repeated(id) => Outcome::Repeated(id),
-        Accepted::Waiting(mut waiting) => waiting.try_recv().expect("answered"),
+        Accepted::Waiting(mut waiting) | Accepted::Repeating(mut waiting) => waiting.try_recv().expect("answered"),
     }
 }
 
