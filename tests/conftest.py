@@ -6,7 +6,7 @@ settings overrides the fixture `server` with one of its own, made by `launch`; `
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import count
@@ -15,10 +15,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from pychat.database.migrate import migrate
+from pychat.database.pool import Database
 from tests.support.client import Api, Person
 from tests.support.configs import Configs
 from tests.support.door import DOORS, Door
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, connected
 from tests.support.server import SIGNING_KEY, Options, Server, running
 
 # No example is judged by its time, nor how long it takes to draw one: the machine of the tests may be busy.
@@ -73,6 +75,20 @@ def own_postgres(workspace: Path, request: pytest.FixtureRequest) -> Iterator[Po
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:
+    """Of an empty database."""
+    return postgres.new_database()
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """A pool on a database of each test's own, with pychat's tables in it."""
+    async with connected(url) as pool:
+        await migrate(pool)
+        yield pool
 
 
 @pytest.fixture(scope="session", params=DOORS, ids=[door.name for door in DOORS])

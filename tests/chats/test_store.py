@@ -1,29 +1,12 @@
 """Private chats in Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
-
-import pytest
 
 from pychat.chats import store
-from pychat.database.migrate import migrate
 from pychat.database.pool import Database
 from pychat.users import store as users
-from tests.support.postgres import Postgres, connected
 
 MANY = 1_000
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> str:
-    return postgres.new_database()
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    async with connected(url) as opened:
-        await migrate(opened)
-        yield opened
 
 
 async def new_user(database: Database, username: str) -> int:

@@ -8,14 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from pychat._core import Core
-from pychat.database.migrate import migrate
 from pychat.database.pool import Database
 from pychat.dynconf import database_source, store
 from pychat.dynconf.current import CurrentConfig
 from pychat.dynconf.database_source import DatabaseSource
 from pychat.dynconf.schemas import DynamicConfig
 from tests.support.configs import raw
-from tests.support.postgres import Postgres, connected
 
 COUNTING = """
     CREATE SEQUENCE changes;
@@ -24,18 +22,6 @@ COUNTING = """
     CREATE TRIGGER counted AFTER INSERT ON configs FOR EACH STATEMENT EXECUTE FUNCTION count_changes();
 """
 SILENTLY = "ALTER TABLE configs DISABLE TRIGGER configs_changed"
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> str:
-    return postgres.new_database()
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    async with connected(url) as pool:
-        await migrate(pool)
-        yield pool
 
 
 @pytest.fixture

@@ -82,15 +82,6 @@ def test_the_config_service_dies(server_options: Callable[..., Options], postgre
 
 
 @pytest.fixture(scope="module")
-def own_postgres(workspace: Path) -> Iterator[Postgres]:
-    """One that no other test depends on."""
-    server = Postgres(workspace / "config-outages")
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
 def server(server_options: Callable[..., Options], own_postgres: Postgres) -> Iterator[Server]:
     with running(server_options(BASE, PYCHAT_DATABASE__URL=own_postgres.new_database())) as started:
         yield started

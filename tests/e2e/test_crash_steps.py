@@ -5,9 +5,8 @@ The database is made to wait at the step: the server waits for it, or is gone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -35,15 +34,6 @@ _COMMITS_WAIT = """
     CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON message_claims DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW EXECUTE FUNCTION wait_for_the_test();
 """
-
-
-@pytest.fixture(scope="module")
-def database(workspace: Path) -> Iterator[Postgres]:
-    """A Postgres that no other test depends on."""
-    postgres = Postgres(workspace / "crash-steps")
-    postgres.start()
-    yield postgres
-    postgres.close()
 
 
 @asynccontextmanager
@@ -124,9 +114,9 @@ async def answered_at_last(client: httpx.AsyncClient, method: str, path: str, **
 @pytest.mark.parametrize("victim", ["server", "database"])
 @pytest.mark.parametrize("step", WAITS)
 async def test_a_message_is_there_once(
-    server_options: Callable[..., Options], database: Postgres, step: str, victim: str
+    server_options: Callable[..., Options], own_postgres: Postgres, step: str, victim: str
 ) -> None:
-    options = server_options(PYCHAT_DATABASE__URL=database.new_database())
+    options = server_options(PYCHAT_DATABASE__URL=own_postgres.new_database())
     url = options.environment["PYCHAT_DATABASE__URL"]
     server = await asyncio.to_thread(Server, options)
     try:
@@ -139,7 +129,7 @@ async def test_a_message_is_there_once(
             async with held(url, step):
                 sending = asyncio.create_task(client.post(path, json=BODY, headers=headers))
                 await until_it_waits(url, step)
-                await asyncio.to_thread(server.kill if victim == "server" else database.kill)
+                await asyncio.to_thread(server.kill if victim == "server" else own_postgres.kill)
             outcome = (await asyncio.gather(sending, return_exceptions=True))[0]
         if victim == "server":
             assert isinstance(outcome, httpx.TransportError), "nobody was there to answer"

@@ -6,7 +6,6 @@ What needs it answers 503 meanwhile, what does not goes on, and nobody has to re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -18,23 +17,14 @@ from tests.support.wait import wait_until
 
 
 @pytest.fixture(scope="module")
-def database(workspace: Path) -> Iterator[Postgres]:
-    """A Postgres that no other test depends on."""
-    postgres = Postgres(workspace / "outage")
-    postgres.start()
-    yield postgres
-    postgres.close()
-
-
-@pytest.fixture(scope="module")
-def server(server_options: Callable[..., Options], database: Postgres) -> Iterator[Server]:
+def server(server_options: Callable[..., Options], own_postgres: Postgres) -> Iterator[Server]:
     # Messages that are stored are another test's (`tests/journal`): here all goes on that needs no database.
     config = {
         "POLLING_CONFIG": {"polling_time_sec": 1},
         "SEND_LIMITER_CONFIG": {"is_enabled": False},
         "HISTORY_CONFIG": {"is_enabled": False},
     }
-    with running(server_options(config, PYCHAT_DATABASE__URL=database.new_database())) as started:
+    with running(server_options(config, PYCHAT_DATABASE__URL=own_postgres.new_database())) as started:
         yield started
 
 
@@ -97,18 +87,18 @@ class Traffic:
         assert self.read == [str(number) for number in range(self.sent)]
 
 
-def test_an_outage_under_traffic(server: Server, database: Postgres, alice: Person, bob: Person) -> None:
+def test_an_outage_under_traffic(server: Server, own_postgres: Postgres, alice: Person, bob: Person) -> None:
     # Made behind the server's back, so it has to be looked up.
     unloaded_chat = server.new_group({alice: "owner"})
     traffic = Traffic(alice, bob.session())
     with traffic.running():
         traffic.goes_on()
-        database.stop()
+        own_postgres.stop()
         try:
             during_the_outage(server, alice, bob, unloaded_chat)
             traffic.goes_on()
         finally:
-            database.start()
+            own_postgres.start()
         after_the_outage(server, alice, bob, unloaded_chat)
         traffic.goes_on()
 
