@@ -137,8 +137,10 @@ class Share:
             await transaction.commit()
 
     @asynccontextmanager
-    async def connection(self, wait_sec: float = ACQUIRE_TIMEOUT_SEC) -> AsyncIterator["Connection"]:
-        """One of the share's, after `wait_sec` at most for one to be free, and as long to open it."""
+    async def connection(self, wait_sec: float | None = None) -> AsyncIterator["Connection"]:
+        """One of the share's, after `wait_sec` at most for one to be free, and as long to open it; where none is given,
+        after what a request waits."""
+        wait_sec = ACQUIRE_TIMEOUT_SEC if wait_sec is None else wait_sec
         async with AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(wait_sec):
