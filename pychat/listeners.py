@@ -39,11 +39,13 @@ STOP_SEC = 3.0
 LAST_ANSWERS_SEC = 0.5
 """The end of that: who has waited for the database until then is told that it was in vain."""
 
-FILES_RESERVED = 400
-"""Open files for what is not a public connection: operators, who is turned away, the database, the server itself."""
+FILES_RESERVED = 464
+"""Open files for what is not a public connection: operators, who is turned away, idle connections to Python, the
+database, the server itself."""
 
 PASSED_ON = 500
-"""Public requests that the edge passes on at a time (`rust/edge/places.rs`); each takes both ends of a connection."""
+"""Public requests that the edge passes on at a time (`rust/edge/places.rs`); each takes both ends of a connection until
+the edge has all of the answer, whether its client reads it or not."""
 
 LOOK_EVERY_SEC = 0.01
 BEAT_EVERY_SEC = 1.0

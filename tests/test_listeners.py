@@ -5,7 +5,7 @@ import pytest
 from pychat.listeners import FILES_RESERVED, PASSED_ON, most_connections
 
 
-@pytest.mark.parametrize("files", [500, 1_024, 1_900, 1_901, 4_096, 65_536])
+@pytest.mark.parametrize("files", [500, 1_024, 1_964, 1_965, 4_096, 65_536])
 def test_files_never_run_out(files: int) -> None:
     connections = most_connections(files)
     assert connections > 0

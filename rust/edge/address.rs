@@ -15,16 +15,17 @@ pub const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The proxies whose `X-Forwarded-For` is believed.
 pub struct Proxies(Vec<IpAddr>);
 
-/// Places by client address.
+/// Places by client address, or bytes.
 pub struct Addresses {
     limit: usize,
     counts: ShardedMap<IpAddr, Arc<AtomicUsize>>,
 }
 
-/// One place of an address's; given back when dropped.
+/// One place of an address's, or several; given back when dropped.
 pub struct Place {
     addresses: Arc<Addresses>,
     address: IpAddr,
+    size: usize,
 }
 
 impl Proxies {
@@ -59,14 +60,19 @@ impl Addresses {
         Self { limit, counts: ShardedMap::new(SHARDS) }
     }
 
-    /// A place for one more of this address, unless it has as many as it may. An IPv6 client counts by its /64, which is
-    /// what one household or machine is given.
+    /// A place for one more of this address, unless it has as many as it may.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        self.take(address, 1)
+    }
+
+    /// `size` places at once, at most as many as an address may have. An IPv6 client counts by its /64, which is what one
+    /// household or machine is given.
+    pub fn take(self: &Arc<Self>, address: IpAddr, size: usize) -> Option<Place> {
         let address = match address.to_canonical() {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
             v4 @ IpAddr::V4(_) => v4,
         };
-        let below = |count: usize| (count < self.limit).then_some(count + 1);
+        let below = |count: usize| (size <= self.limit - count).then_some(count + size);
         // Counted under the shard's lock: an entry that is removed as unused cannot be counted up at the same instant.
         let entered = self.counts.get_or_try_insert_with(
             address,
@@ -74,7 +80,7 @@ impl Addresses {
             |count| count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_ok(),
         );
         let Ok(entered) = entered;
-        entered.then(|| Place { addresses: Arc::clone(self), address })
+        entered.then(|| Place { addresses: Arc::clone(self), address, size })
     }
 }
 
@@ -87,7 +93,7 @@ fn parse(hop: &[u8]) -> Option<IpAddr> {
 impl Drop for Place {
     fn drop(&mut self) {
         let counts = &self.addresses.counts;
-        counts.read(&self.address, |count| count.fetch_sub(1, Ordering::Relaxed));
+        counts.read(&self.address, |count| count.fetch_sub(self.size, Ordering::Relaxed));
         counts.remove_if(&self.address, |count| count.load(Ordering::Relaxed) == 0);
     }
 }
@@ -113,6 +119,10 @@ mod tests {
         assert!(addresses.enter(ip("10.0.0.2")).is_some());
         drop(first);
         assert!(addresses.enter(ip("10.0.0.1")).is_some());
+        let both = addresses.take(ip("10.0.0.3"), 2).unwrap();
+        assert!(addresses.enter(ip("10.0.0.3")).is_none());
+        drop(both);
+        assert!(addresses.take(ip("10.0.0.3"), 2).is_some(), "all of them come back");
     }
 
     #[test]

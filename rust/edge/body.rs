@@ -1,5 +1,7 @@
-//! Bodies: a request's read whole and bounded, or bounded on its way through; an answer's that knows when it ends.
+//! Bodies: a request's read whole and bounded, or bounded on its way through; an answer's, in one piece, that knows when it
+//! ends.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -8,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::places::{Places, Room, SMALL_BODY};
+use super::places::{Places, Room, SMALL_BODY, UnreadRoom};
 use super::progress::{Phase, Progress};
 
 /// How much of a body is taken from the wire. A client whose body is cut off may miss the answer, for its connection is
@@ -79,27 +81,46 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// An answer's body. hyper lets go of it when it has all of it.
+/// Waits for all of an answer of the application's. It is copied, else a few bytes of it would keep the whole buffer of the
+/// connection that it came by.
+pub async fn gather(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
+    let mut data = Vec::with_capacity(body.size_hint().lower() as usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(part) = frame?.into_data() else { continue };
+        data.extend_from_slice(&part);
+    }
+    Ok(data)
+}
+
+/// An answer's body. hyper lets go of it when it has its one piece, and of the piece when that is written.
 pub struct AnswerBody {
-    content: Content,
+    data: Option<Bytes>,
     progress: Arc<Progress>,
 }
 
-enum Content {
-    /// Our own, in one piece.
-    Whole {
-        data: Option<Bytes>,
-    },
-    Forwarded(Incoming),
+/// An answer that takes room until it is written.
+struct Unread {
+    data: Vec<u8>,
+    _room: UnreadRoom,
+}
+
+impl AsRef<[u8]> for Unread {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
 }
 
 impl AnswerBody {
+    /// Our own.
     pub fn whole(data: Vec<u8>, progress: Arc<Progress>) -> Self {
-        Self { content: Content::Whole { data: Some(data.into()) }, progress }
+        Self { data: Some(data.into()), progress }
     }
 
-    pub fn forwarded(body: Incoming, progress: Arc<Progress>) -> Self {
-        Self { content: Content::Forwarded(body), progress }
+    /// The application's.
+    pub fn forwarded(data: Vec<u8>, room: UnreadRoom, progress: Arc<Progress>) -> Self {
+        // An answer to a HEAD has none, whatever length it tells.
+        let data = (!data.is_empty()).then(|| Bytes::from_owner(Unread { data, _room: room }));
+        Self { data, progress }
     }
 }
 
@@ -111,27 +132,18 @@ impl Drop for AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.content {
-            Content::Whole { data } => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
-            Content::Forwarded(body) => Poll::Ready(ready!(Pin::new(body).poll_frame(cx))),
-        }
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Whole { data } => data.is_none(),
-            Content::Forwarded(body) => body.is_end_stream(),
-        }
+        self.data.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Whole { data } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
-            Content::Forwarded(body) => body.size_hint(),
-        }
+        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
     }
 }
 

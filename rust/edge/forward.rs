@@ -1,4 +1,4 @@
-//! Passing a request on to the application's Unix socket, streamed both ways.
+//! Passing a request on to the application's Unix socket, and its answer back.
 
 use std::future::Future;
 use std::io;
@@ -40,6 +40,9 @@ const WHOLE_BODY: usize = 64 * 1024;
 /// How long a connection to the application is kept for the next request. Granian ends one after 30 s, and a request that
 /// is written at that instant would be lost.
 const IDLE: Duration = Duration::from_secs(20);
+/// And how many are, by all threads: more than have to wait for a request while most of the application's turns are taken.
+/// Each is two open files (`FILES_RESERVED` in `listeners.py`).
+const IDLE_AT_A_TIME: usize = 32;
 
 /// Headers that concern one connection alone (RFC 9110, 7.6.1), and those that hyper frames anew.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -61,10 +64,12 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    pub fn new(socket: &Path) -> Self {
+    /// `threads` of them there are.
+    pub fn new(socket: &Path, threads: usize) -> Self {
         let connector = UnixConnector { socket: socket.into() };
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        client.pool_max_idle_per_host((IDLE_AT_A_TIME / threads).max(1));
         Self { client: client.build(connector) }
     }
 
@@ -136,19 +141,22 @@ impl Forwarder {
             None
         };
         // A task of its own, that goes on when the client leaves, as the application does: until that has answered, the
-        // place is taken.
+        // place is taken. Not until the client has taken the answer: that is waited for here, without the application.
         let asked = tokio::spawn(async move {
             let _places = (place, of_client, turn);
-            self.client.request(Request::from_parts(head, body)).await
+            let (head, body) = self.client.request(Request::from_parts(head, body)).await?.into_parts();
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((head, body::gather(body).await?))
         });
         match asked.await.expect("a request neither panics nor is cancelled") {
-            Ok(answer) => {
+            Ok((mut head, data)) => {
+                let Some(room) = places.unread_room(context.door, client, data.len()) else {
+                    return overloaded(context, contract, id);
+                };
                 context.progress.enter(Phase::Working);
-                let (mut head, body) = answer.into_parts();
                 strip_hop_by_hop(&mut head.headers);
-                Answer::from_parts(head, AnswerBody::forwarded(body, Arc::clone(&context.progress)))
+                Answer::from_parts(head, AnswerBody::forwarded(data, room, Arc::clone(&context.progress)))
             }
-            Err(error) => match body_error(&error) {
+            Err(error) => match body_error(error.as_ref()) {
                 Some(error) => error.answer(context, contract, id),
                 None => {
                     context.shared.refusals.upstream_unavailable.add(1);

@@ -49,7 +49,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 pub fn run(shared: &Arc<Shared>, thread: usize, doors: Vec<(StdListener, Door)>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     runtime.block_on(async {
-        let forwarder = Forwarder::new(&shared.config.upstream);
+        let forwarder = Forwarder::new(&shared.config.upstream, shared.connections.len());
         for (socket, door) in doors {
             let socket = TcpListener::from_std(socket).expect("a listening socket");
             tokio::spawn(accept(Arc::clone(shared), thread, socket, door, forwarder.clone()));

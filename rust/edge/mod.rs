@@ -2,7 +2,7 @@
 //!
 //! One thread a core, each with a runtime of its own and a listening socket of its own on the same address
 //! (`SO_REUSEPORT`), so that a connection lives and dies on one core. A request for a hot route goes to `api` and never
-//! meets Python; any other is streamed to the application's Unix socket, and its answer back.
+//! meets Python; any other is passed on to the application's Unix socket, and its answer back.
 
 mod address;
 mod body;

@@ -1,4 +1,5 @@
-//! What a request has to have a place for: the application, which answers so many at a time, and the memory of a long body.
+//! What a request has to have a place for: the application, which answers so many at a time, and the memory of a long body
+//! and of a long answer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,6 +29,13 @@ const OPERATORS: usize = 50;
 const LONG_BODIES: usize = 1_000;
 /// As much as a connection's own buffer holds.
 pub const SMALL_BODY: usize = 8 * 1024;
+/// Bytes of the application's answers that may be held for clients that are slow to take them.
+const UNREAD: usize = 64 * 1024 * 1024;
+/// And for one client: five of the longest answers.
+const UNREAD_OF_ADDRESS: usize = UNREAD / 4;
+/// An answer up to this needs no room. The system takes several as long for a client that reads nothing; what is too much
+/// for it is one a connection.
+const SMALL_ANSWER: usize = 16 * 1024;
 
 pub struct Places {
     under_way: Arc<Semaphore>,
@@ -35,6 +43,8 @@ pub struct Places {
     operators: Arc<Semaphore>,
     of_address: Arc<Addresses>,
     long_bodies: Arc<Semaphore>,
+    unread: Arc<Semaphore>,
+    unread_of_address: Arc<Addresses>,
 }
 
 /// Given back when dropped.
@@ -49,6 +59,11 @@ pub type Turn = OwnedSemaphorePermit;
 /// Room for a long body; given back when dropped.
 pub type Room = OwnedSemaphorePermit;
 
+/// Room for an answer until its client has taken it; given back when dropped.
+pub struct UnreadRoom {
+    _bytes: Option<(OwnedSemaphorePermit, Place)>,
+}
+
 impl Places {
     pub fn new() -> Self {
         let semaphore = |places| Arc::new(Semaphore::new(places));
@@ -58,6 +73,8 @@ impl Places {
             operators: semaphore(OPERATORS),
             of_address: Arc::new(Addresses::new(OF_ADDRESS)),
             long_bodies: semaphore(LONG_BODIES),
+            unread: semaphore(UNREAD),
+            unread_of_address: Arc::new(Addresses::new(UNREAD_OF_ADDRESS)),
         }
     }
 
@@ -80,5 +97,42 @@ impl Places {
     /// Room for one more long body, if there is some.
     pub fn room(&self) -> Option<Room> {
         Arc::clone(&self.long_bodies).try_acquire_owned().ok()
+    }
+
+    /// Room for an answer of so many bytes to this client, if there is some. Operators need none: they have few connections.
+    pub fn unread_room(&self, door: Door, client: IpAddr, size: usize) -> Option<UnreadRoom> {
+        if door == Door::Monitor || size <= SMALL_ANSWER {
+            return Some(UnreadRoom { _bytes: None });
+        }
+        // One that were longer than that would take all of it.
+        let size = size.min(UNREAD_OF_ADDRESS);
+        let of_address = self.unread_of_address.take(client, size)?;
+        let bytes = Arc::clone(&self.unread).try_acquire_many_owned(size as u32).ok()?;
+        Some(UnreadRoom { _bytes: Some((bytes, of_address)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(number: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, number])
+    }
+
+    #[test]
+    fn unread_answers_are_bounded_in_bytes() {
+        let places = Places::new();
+        let page = 1024 * 1024;
+        let room = |number| places.unread_room(Door::Public, client(number), page);
+        let of_one: Vec<_> = std::iter::from_fn(|| room(1)).collect();
+        assert_eq!(of_one.len() * page, UNREAD_OF_ADDRESS);
+        let of_all: Vec<_> = (2..=255).flat_map(|number| std::iter::from_fn(move || room(number))).collect();
+        assert_eq!((of_one.len() + of_all.len()) * page, UNREAD);
+        // Who asks for little, and who operates the server, is served.
+        assert!(places.unread_room(Door::Public, client(1), SMALL_ANSWER).is_some());
+        assert!(places.unread_room(Door::Monitor, client(1), page).is_some());
+        drop(of_one);
+        assert!(places.unread_room(Door::Public, client(1), usize::MAX).is_some(), "alone the longest has room");
     }
 }

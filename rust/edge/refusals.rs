@@ -29,6 +29,7 @@ refusals! {
     malformed,
     /// The application could not be reached.
     upstream_unavailable,
-    /// The application has as much under way as it may, or as many sign-ins, or as many long bodies are held.
+    /// The application has as much under way as it may, or as many sign-ins, or as many long bodies are held, or
+    /// as much of answers that nobody reads.
     overloaded,
 }

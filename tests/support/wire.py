@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 ANSWER_WITHIN_SEC = 60
 HEX_DIGITS = 16
+PACKET = 1_400
+"""Bytes, as on the internet."""
 BODILESS = {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED}
 
 
@@ -45,7 +47,7 @@ class Wire:
 
     def __init__(self, url: str, address: str = "127.0.0.1", receive_buffer: int | None = None) -> None:
         """`address` is the client's own: the whole of 127.0.0.0/8 is ours to use. `receive_buffer`: bytes that the
-        system takes for it before it reads."""
+        system takes for it before it reads; the server's takes little more then."""
         listener = urlsplit(url)
         assert listener.hostname
         assert listener.port
@@ -55,6 +57,8 @@ class Wire:
         self.socket.settimeout(ANSWER_WITHIN_SEC)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            # The server's takes twenty packets at first, and as long as nobody reads; on this machine they have 64 KB.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, PACKET)
         try:
             self.socket.bind((address, 0))
             self.socket.connect((listener.hostname, listener.port))
