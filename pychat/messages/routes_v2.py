@@ -8,7 +8,7 @@ from pychat.chats.rules import chat_in_path, chat_not_found
 from pychat.docs.doc import Doc
 from pychat.errors import problem
 from pychat.messages import store
-from pychat.messages.rules import HIGHEST_ID, number_of
+from pychat.messages.rules import HIGHEST_ID, number_of, page_of
 from pychat.messages.schemas_v2 import HistoryQuery, Message, MessageList
 from pychat.requests import AnyRequest, parse_query
 from pychat.services import authenticate, services_of
@@ -42,7 +42,7 @@ async def list_messages(request: AnyRequest) -> MessageList:
         raise problem("validation_failed", "The query string is contradictory", {"before": reasons, "after": reasons})
     if rows is None:
         raise chat_not_found()
-    page = rows[: query.limit]
+    page = page_of(rows, query.limit)
     following = str(page[-1]["id"]) if len(rows) > len(page) else None
     if query.after is UNSET:
         page.reverse()

@@ -30,7 +30,8 @@ class HistoryQuery(Struct, forbid_unknown_fields=True):
 
 
 class MessageList(Struct):
-    """Oldest first. `next` is for the same parameter that was used, `before` where none was."""
+    """Oldest first. `next` is for the same parameter that was used, `before` where none was. It alone tells whether
+    there are more: a page of long texts has fewer than `limit`."""
 
     items: list[Message]
     next: str | None

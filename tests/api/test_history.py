@@ -89,6 +89,21 @@ def test_fifty_unless_told_otherwise(server: Server, alice: Person) -> None:
     assert ids(page_of(alice, chat_id, "after=0")) == list(range(1, 51))
 
 
+def test_a_page_of_long_texts_is_shorter(server: Server, alice: Person) -> None:
+    chat_id = alice.chat_with(alice)
+    write_history(server, chat_id, [Line(number, alice, "\U0001f40c" * 4_000) for number in range(1, 41)])
+    # 65,536 code points at most, and nothing is left out.
+    newest = page_of(alice, chat_id, "limit=200")
+    assert (ids(newest), newest["next"]) == (list(range(25, 41)), "25")
+    older = page_of(alice, chat_id, "limit=200&before=25")
+    assert (ids(older), older["next"]) == (list(range(9, 25)), "9")
+    oldest = page_of(alice, chat_id, "limit=200&before=9")
+    assert (ids(oldest), oldest["next"]) == (list(range(1, 9)), None)
+    later = page_of(alice, chat_id, "limit=200&after=3")
+    assert (ids(later), later["next"]) == (list(range(4, 20)), "19")
+    assert ids(page_of(alice, chat_id, "limit=16")) == list(range(25, 41))
+
+
 def test_chats_do_not_mix(server: Server, alice: Person, bob: Person, eve: Person) -> None:
     with_bob, with_eve = alice.chat_with(bob), alice.chat_with(eve)
     write_history(server, with_bob, [Line(number, alice) for number in (1, 3, 5)])
