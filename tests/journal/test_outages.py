@@ -26,10 +26,13 @@ STATEMENT_TIMEOUT_SEC = 20.0
 TOLD_WITHIN_SEC = 15
 """On a machine that is busy; before a statement has timed out, or the wait for a connection or a lock."""
 
-# The trigger runs in the commit.
+# The trigger runs in the commit. It looks now and then instead of waiting for the lock: where a stop of the server ends
+# the lock's holder first, the commit would go through before it is ended too.
 WAITING_COMMITS = """
-    CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NULL; END $$;
+    CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        WHILE NOT pg_try_advisory_xact_lock_shared(42) LOOP PERFORM pg_sleep(0.05); END LOOP;
+        RETURN NULL;
+    END $$;
     CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON message_claims DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW EXECUTE FUNCTION wait_for_the_test()
 """
