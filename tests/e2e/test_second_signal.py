@@ -13,7 +13,7 @@ from tests.support.signals import is_taken
 from tests.support.wait import wait_until
 
 WATCHDOG_SEC = 30
-AT_ONCE_SEC = 15
+AT_ONCE_SEC = 5
 """Far less than the watchdog takes, also on a busy machine."""
 
 # Comes with the interpreter: at a signal the main thread, which is the loop's, sleeps; or it does so with the

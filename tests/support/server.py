@@ -24,9 +24,8 @@ from tests.support.wait import wait_until
 
 SIGNING_KEY: Final = "a key that only tests would use, long enough for every algorithm that signs with one: 0123456789"
 READY_WITHIN_SEC = 60
-STOP_WITHIN_SEC = 8
-"""It takes up to 5 s, and the rest is for a busy machine: service managers and containers wait some ten seconds before
-they kill."""
+STOP_WITHIN_SEC = 5
+"""As operators are promised: service managers and containers kill after some ten seconds."""
 
 # Where it is not what is looked at, many servers may stop at once.
 STOPPED_WITHIN_SEC = 60
